@@ -1,0 +1,1 @@
+"""What the chain remembers and how we ask it."""

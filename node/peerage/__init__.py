@@ -1,0 +1,1 @@
+"""Peerage: serverless federated learning with a public register of who contributed what."""
