@@ -1,0 +1,131 @@
+"""`federation.toml`: reading it with errors that a person can act on, and writing every setting back.
+
+A wrong key is answered with the nearest right one, a wrong value with its place and what would be right.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+from peerage_crypto.errors import InputError
+
+from peerage.config import Federation, Part, check_federation
+
+MAX_BYTES = 1 << 20
+
+
+def load_federation(path: Path) -> Federation:
+    """The federation in this file, ranges and rules checked; `InputError` says where it is wrong."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path} is larger than {MAX_BYTES} bytes: that is no federation file")
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: name a federation file, or leave it out for the defaults") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+    return parse_federation(text, where=str(path))
+
+
+def parse_federation(text: str, *, where: str) -> Federation:
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where} is not TOML: {error}") from None
+    return federation_of(document, where=where)
+
+
+def federation_of(document: Mapping[str, object], *, where: str) -> Federation:
+    """A `Federation` from plain tables. `where` opens the error's sentence."""
+    _check_keys(document, Federation, where, prefix="")
+    try:
+        federation = msgspec.convert(document, Federation, strict=True)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{where}: {_sentence(str(error))}") from None
+    check_federation(federation)
+    return federation
+
+
+def to_toml(federation: Federation) -> str:
+    """Every setting, defaults included; `parse_federation` of it gives the same federation again."""
+    tables = msgspec.to_builtins(federation)
+    plain = {key: value for key, value in tables.items() if not isinstance(value, dict) and key != "cast"}
+    sections = {key: value for key, value in tables.items() if isinstance(value, dict)}
+    blocks = [_lines(plain)]
+    blocks += [f"[{name}]\n{_lines(table)}" for name, table in sections.items()]
+    blocks += [f"[[cast]]\n{_lines(part)}" for part in tables["cast"]]
+    return "\n".join(blocks)
+
+
+def _check_keys(table: Mapping[str, object], struct: type[msgspec.Struct], where: str, prefix: str) -> None:
+    known = struct.__struct_fields__
+    for key, value in table.items():
+        if key not in known:
+            raise InputError(f"{where}: unknown key {prefix + key!r}{_nearest(key, struct, prefix)}")
+        section = _section(struct, key)
+        if section is not None and isinstance(value, Mapping):
+            _check_keys(value, section, where, f"{prefix}{key}.")
+        if key == "cast" and isinstance(value, list):
+            for part in value:
+                if isinstance(part, Mapping):
+                    _check_keys(part, Part, where, "cast.")
+
+
+def _section(struct: type[msgspec.Struct], key: str) -> type[msgspec.Struct] | None:
+    kind = struct.__annotations__[key]
+    return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
+
+
+def _nearest(key: str, struct: type[msgspec.Struct], prefix: str) -> str:
+    """Look in this table first, then everywhere: a key in the wrong table is as common as a typing error."""
+    here = difflib.get_close_matches(key, struct.__struct_fields__, n=1, cutoff=0.6)
+    if here:
+        return f": did you mean {prefix + here[0]!r}?"
+    paths = {field: path for path, field in _all_keys()}
+    anywhere = difflib.get_close_matches(key, paths, n=1, cutoff=0.75)
+    if anywhere:
+        return f": did you mean {paths[anywhere[0]]!r}?"
+    return f": it takes {', '.join(struct.__struct_fields__)}"
+
+
+def _all_keys() -> Sequence[tuple[str, str]]:
+    found = [(field, field) for field in Federation.__struct_fields__]
+    for field in Federation.__struct_fields__:
+        section = _section(Federation, field)
+        if section is not None:
+            found += [(f"{field}.{inner}", inner) for inner in section.__struct_fields__]
+    return [*found, *((f"cast.{inner}", inner) for inner in Part.__struct_fields__)]
+
+
+def _sentence(error: str) -> str:
+    """Place first: from "Expected `int` >= 1 - at `$.training.epochs`"."""
+    match = re.fullmatch(r"(?P<what>.*?)(?: - at `\$\.?(?P<place>.*)`)?", error, flags=re.DOTALL)
+    if match is None or not match["place"]:
+        return error
+    return f"{match['place']}: {match['what'][:1].lower()}{match['what'][1:]}"
+
+
+def _lines(table: Mapping[str, object]) -> str:
+    return "".join(f"{key} = {_value(value)}\n" for key, value in table.items())
+
+
+def _value(value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return repr(value)
+        case str():
+            return _string(value)
+        case list() | tuple():
+            return f"[{', '.join(_value(item) for item in value)}]"
+        case _:
+            raise TypeError(f"no setting is a {type(value).__name__}")
+
+
+def _string(text: str) -> str:
+    """A TOML basic string: JSON's escapes are a subset of TOML's, except that DEL must be escaped too."""
+    return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")
