@@ -168,10 +168,8 @@ def _check_peers(peers: int, exchange: Exchange) -> tuple[str, ...]:
     if peers > FEW_PEERS:
         return ()
     lost = "no peer may" if limits.losses == 0 else f"at most {limits.losses} may"
-    return (
-        f"{peers} peers are few: the smallest honest sum that a round reveals is of {limits.smallest_honest_sum} peers, "
-        f"and {lost} vanish in a round",
-    )
+    smallest = limits.smallest_honest_sum
+    return (f"{peers} peers are few: a round reveals sums of {smallest} honest peers at least, {lost} vanish in it",)
 
 
 def _check_source(data: DataSettings) -> None:

@@ -28,6 +28,7 @@ class PeerSpec(msgspec.Struct, frozen=True, kw_only=True):
     deployment: str  # deployment.json
     host_probe: str  # host.json, probed once per machine by the launcher; empty: probe yourself
     listen_host: str = "127.0.0.1"
+    seed: int = 0  # of the federation
     resume: bool = False
     behaviour: Behaviour = "honest"
 
