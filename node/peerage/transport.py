@@ -1,0 +1,220 @@
+"""How peers reach each other, as the rest of Peerage sees it: frames out, events in, blobs pulled by their SHA-256.
+
+The round knows nothing of sockets. It calls the methods of :class:`Transport` from its one thread and finds the
+answers, in order, in whatever callable it gave to ``start``. Two carry it out: ``transport_zmq`` (CURVE over TCP) and
+``loopback`` (a dict).
+
+Trust: ``Received.sender`` is who *sent* the frame, proved by the key registered on the ledger; never what a frame
+says of itself. Delivery is at most once and in order per sender while a connection lasts; a frame under way when a
+connection breaks is lost.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from peerage_crypto.errors import InputError, OurError
+
+CONTROL_LIMIT = 200 * 1024
+"""Bytes of the longest control frame; whatever is longer is an artefact and is pulled."""
+CHUNK = 1024 * 1024
+"""Bytes of bulk per message: CURVE is twice as fast on 1 MiB as on 40 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerContact:
+    """What the ledger says of a peer: X25519 key (32 raw bytes), endpoint as it registered it, and whether it may
+    speak.
+    """
+
+    public_key: bytes
+    endpoint: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A control frame from an active registered peer (or from ourselves: a peer may write to itself)."""
+
+    sender: bytes
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The whole artefact, its SHA-256 checked."""
+
+    owner: bytes
+    artefact: bytes
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FetchFailed:
+    """The owner lacks the artefact, went silent, or sent something else (then a PeerFault comes first)."""
+
+    owner: bytes
+    artefact: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerUp:
+    """Our connection to the peer is open and it has proved its key; what waited for it is on its way."""
+
+    address: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDown:
+    """The connection broke, fell silent, or the ledger no longer lists the peer."""
+
+    address: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFault:
+    """A registered peer broke the transport's rules; what it sent was dropped. At most a few a second per peer."""
+
+    address: bytes
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Frames of ours that will never reach this peer: it is unknown, or too many already wait for it."""
+
+    to: bytes
+    frames: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransportFailed:
+    """The transport's thread ended by a fault of ours: nothing more will come; the peer must stop."""
+
+    error: OurError
+
+
+Event = Received | Fetched | FetchFailed | PeerUp | PeerDown | PeerFault | Dropped | TransportFailed
+Sink = Callable[[Event], None]
+Serve = Callable[[bytes], bytes | memoryview | None]
+
+
+@dataclass(frozen=True, slots=True)
+class TransportStats:
+    """Counts since the start. Bytes are ZeroMQ frames with their CURVE envelope, without TCP/IP, handshakes and
+    heartbeats.
+    """
+
+    control_sent: int = 0
+    control_received: int = 0
+    bulk_sent: int = 0
+    bulk_received: int = 0
+    frames_sent: int = 0
+    frames_received: int = 0
+    frames_dropped: int = 0
+    refused: int = 0
+    """Handshakes denied, and frames dropped because their key is no longer (or not yet) an active peer's."""
+
+    @property
+    def bytes_sent(self) -> int:
+        return self.control_sent + self.bulk_sent
+
+    @property
+    def bytes_received(self) -> int:
+        return self.control_received + self.bulk_received
+
+
+class Transport(Protocol):
+    """One peer's way to the others. All methods may be called from any thread and none of them waits, but bind and
+    close.
+    """
+
+    def bind(self) -> str:
+        """Open the doors; the endpoint to register on the ledger. InputError if the port is taken."""
+        ...
+
+    def start(self, me: bytes, sink: Sink) -> None:
+        """Begin to deliver. ``sink`` is called from another thread and must not wait: ``queue.SimpleQueue().put`` is
+        meant.
+        """
+        ...
+
+    def update_directory(self, registrations: Mapping[bytes, PeerContact]) -> None:
+        """Everyone on the ledger by address. Connects to who is new, drops who is gone or inactive, at once."""
+        ...
+
+    def serve(self, lookup: Serve) -> None:
+        """Where artefacts come from when others pull; called on the transport's thread, so it must be quick (a file,
+        a dict).
+        """
+        ...
+
+    def send(self, to: bytes, frame: bytes) -> None:
+        """To one peer; waits for a peer that is connecting, up to a bound, then ``Dropped``. OurError above
+        CONTROL_LIMIT.
+        """
+        ...
+
+    def broadcast(self, frame: bytes) -> None:
+        """To every active peer but ourselves."""
+        ...
+
+    def fetch(self, owner: bytes, artefact: bytes, size_limit: int) -> None:
+        """Pull a blob; exactly one Fetched or FetchFailed follows. Asking again while it is under way changes
+        nothing.
+        """
+        ...
+
+    def stats(self) -> TransportStats: ...
+
+    def close(self) -> None:
+        """Let what was sent leave (half a second at most), then end. Idempotent; no event comes after it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """``tcp://HOST:CONTROL/BULK``, the one string a peer registers for its two doors."""
+
+    host: str
+    control: int
+    bulk: int
+
+    def __str__(self) -> str:
+        return f"tcp://{self.host}:{self.control}/{self.bulk}"
+
+    def control_url(self) -> str:
+        return f"tcp://{self.host}:{self.control}"
+
+    def bulk_url(self) -> str:
+        return f"tcp://{self.host}:{self.bulk}"
+
+
+# Letters, digits, dots and hyphens, or a bracketed IPv6 address: others write it, a socket library reads it.
+_HOST = r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\]"
+_ENDPOINT = re.compile(
+    r"tcp://([A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\]):([0-9]{1,5})/([0-9]{1,5})", re.ASCII
+)
+_EVERYWHERE = ("0.0.0.0", "[::]")  # noqa: S104  (refused, not bound)
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """Raises InputError for anything that is not one peer's two TCP ports."""
+    match = _ENDPOINT.fullmatch(text)
+    if match is None:
+        raise InputError(f"endpoint {text[:80]!r} is not tcp://HOST:PORT/BULKPORT, like tcp://192.0.2.7:40001/40002")
+    host, control, bulk = match[1], int(match[2]), int(match[3])
+    if not (0 < control < 65536 and 0 < bulk < 65536 and control != bulk):
+        raise InputError(f"endpoint {text!r} needs two different ports from 1 to 65535")
+    if host in _EVERYWHERE:
+        raise InputError(f"endpoint {text!r} names every interface; give the host name or address others can reach")
+    return Endpoint(host, control, bulk)
+
+
+def check_frame(frame: bytes) -> None:
+    """A frame that no receiver would take is a bug of the sender's program."""
+    if not 0 < len(frame) <= CONTROL_LIMIT:
+        raise OurError(f"a control frame of {len(frame)} bytes was about to be sent; 1 to {CONTROL_LIMIT} are allowed")
