@@ -1,0 +1,401 @@
+"""The initiator's side of a session: it collects, and is believed in nothing.
+
+Like the member it does no I/O. It waits for what is expected of the peers that are still there; `on_down` and
+`on_deadline` shrink what is expected. Beyond the tolerated losses it gives the round up (`Abandon`): nobody's training
+is lost. Garbage from a peer is that peer's fault (`Blame`) and counts as its absence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from peerage_crypto.agreement import BadKey, SessionKeys
+from peerage_crypto.digest import chunks, merkle_root, sha256
+from peerage_crypto.masking import apply_masks
+from peerage_crypto.secagg_member import LEAF_BYTES, MASK_KEY, RAND, SELF_SEED, TellAll, pair_key, self_key
+from peerage_crypto.secagg_member import Tell as TellOne
+from peerage_crypto.session import (
+    Ballot,
+    Certificate,
+    Dealt,
+    Frozen,
+    Plan,
+    Revealed,
+    RevealedShare,
+    Roster,
+    RosterMessage,
+    SessionTranscript,
+    Survivors,
+    packets_digest,
+    share_commitment,
+)
+from peerage_crypto.sharing import combine
+from peerage_crypto.statements import JoinIntent, MaskedUpdate, Opened, Signed, Vote, seed_commitment
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Step(Enum):
+    """What the collector waits for; each has its deadline."""
+
+    JOINS = "joins"
+    SHARES = "shares"
+    VECTORS = "vectors"
+    VOTES = "votes"
+    REVEALS = "reveals"
+    DONE = "done"
+    ABANDONED = "abandoned"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Effect: pull this masked vector from its owner; answer with `on_vector` or `on_lost_vector`."""
+
+    owner: bytes
+    artefact: bytes
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """Effect: record that this peer sent what it must not."""
+
+    culprit: bytes
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Effect: the round cannot complete; tell everybody and try again later."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summed:
+    """Effect: the sum is known and proven by its transcript."""
+
+    total: NDArray[np.unsignedinteger]
+    transcript: SessionTranscript
+
+
+Effect = TellOne | TellAll | Fetch | Blame | Abandon | Summed
+
+
+class Collector:
+    """State of the initiator; it is usually a member too, and then talks to itself like to any other."""
+
+    def __init__(self, plan: Plan, opened: Signed[Opened], expected: frozenset[bytes]) -> None:
+        self.plan, self.step = plan, Step.JOINS
+        self.roster: Roster | None = None
+        self.u2: tuple[bytes, ...] = ()
+        self.u3: tuple[bytes, ...] = ()
+        self.vectors: dict[bytes, NDArray[np.unsignedinteger]] = {}
+        self._opened = opened
+        self._expected = set(expected)  # who may still deliver in this step
+        self._gone: set[bytes] = set()  # nothing more is expected of these, whatever they still send counts
+        self._joins: dict[bytes, Signed[JoinIntent]] = {}
+        self._dealt: dict[bytes, Dealt] = {}
+        self._manifests: dict[bytes, Signed[MaskedUpdate]] = {}
+        self._votes: dict[bytes, Signed[Vote]] = {}
+        self._revealed: dict[bytes, dict[bytes, RevealedShare]] = {}
+        self._survivors = b""
+        self._bitmaps: tuple[bytes, bytes] = (b"", b"")
+
+    # -- events --------------------------------------------------------------------------------------------------------
+
+    def on_join(self, signed: Signed[JoinIntent]) -> list[Effect]:
+        """A fresh peer joins; the roster closes when all expected have."""
+        if self.step is not Step.JOINS or signed.statement.sid != self.plan.sid:
+            return []
+        signer = signed.signer(self.plan.domain)
+        if signer in self.plan.registered:
+            self._joins.setdefault(signer, signed)
+        return self._advance()
+
+    def on_dealt(self, sender: bytes, message: Dealt) -> list[Effect]:
+        """A member's sealed shares."""
+        roster = self.roster
+        if self.step is not Step.SHARES or roster is None or sender not in roster.members:
+            return []
+        signed = message.signed
+        right = (
+            signed.is_by(sender, self.plan.domain)
+            and signed.statement.sid == self.plan.sid
+            and signed.statement.roster == roster.digest
+            and signed.statement.packets == packets_digest(message.packets)
+            and len(message.packets) == len(roster.members) - 1
+        )
+        if not right:
+            return [*self._fault(sender, "its share packets are not what it signed for this roster"), *self._advance()]
+        self._dealt[sender] = message
+        return self._advance()
+
+    def on_manifest(self, sender: bytes, signed: Signed[MaskedUpdate]) -> list[Effect]:
+        """A masked vector is ready at its owner: fetch it."""
+        if self.step is not Step.VECTORS or self.roster is None or sender not in self.u2 or sender in self._manifests:
+            return []
+        s = signed.statement
+        right = (
+            signed.is_by(sender, self.plan.domain)
+            and s.sid == self.plan.sid
+            and s.u2 == self.roster.u2_digest(self._bitmaps[0])
+            and s.length == self.plan.vector_bytes
+            and seed_commitment(s.sid, sender, "rand", s.rand) == self.roster.join_of(sender).rand
+        )
+        if not right:
+            return [*self._fault(sender, "its manifest does not fit the session"), *self._advance()]
+        self._manifests[sender] = signed
+        return [Fetch(sender, s.artefact, s.length)]
+
+    def on_vector(self, owner: bytes, blob: bytes) -> list[Effect]:
+        """A whole masked vector arrived; its bytes must be those of the manifest."""
+        if self.step is not Step.VECTORS or owner not in self._manifests:
+            return []
+        s = self._manifests[owner].statement
+        if len(blob) != s.length or sha256(blob) != s.artefact or merkle_root(chunks(blob, LEAF_BYTES)) != s.masked_root:
+            return [*self._fault(owner, "its masked vector is not the one of its manifest"), *self._advance()]
+        self.vectors[owner] = np.frombuffer(blob, self.plan.ring.dtype.newbyteorder("<"))
+        return self._advance()
+
+    def on_lost_vector(self, owner: bytes) -> list[Effect]:
+        """The vector cannot be had: its owner counts as dropped."""
+        return self.on_down(owner) if self.step is Step.VECTORS else []
+
+    def on_ballot(self, sender: bytes, message: Ballot) -> list[Effect]:
+        """One vote; T of them certify the survivors."""
+        roster = self.roster
+        if self.step is not Step.VOTES or roster is None or sender not in roster.members:
+            return []
+        signed = message.signed
+        right = signed.is_by(sender, self.plan.domain) and signed.statement.sid == self.plan.sid
+        if not right or signed.statement.survivors != self._survivors:
+            return [*self._fault(sender, "its vote is for something else"), *self._advance()]
+        self._votes[sender] = signed
+        return self._advance()
+
+    def on_revealed(self, sender: bytes, message: Revealed) -> list[Effect]:
+        """A member's shares; each is checked against its dealer's commitment, so a wrong one names its liar."""
+        roster = self.roster
+        if self.step is not Step.REVEALS or roster is None or sender not in self._votes:
+            return []
+        effects: list[Effect] = []
+        for share in message.shares:
+            if self._is_committed(roster, sender, share):
+                self._revealed.setdefault(share.owner, {})[sender] = share
+            else:
+                effects += self._fault(sender, "a share that it revealed is not the one it was dealt")
+        self._expected.discard(sender)
+        return [*effects, *self._advance()]
+
+    def on_refusal(self, sender: bytes) -> list[Effect]:
+        """A member goes no further: like a peer that is gone."""
+        return self.on_down(sender)
+
+    def on_down(self, peer: bytes) -> list[Effect]:
+        """A peer is gone: nothing more is expected of it in this session."""
+        self._gone.add(peer)
+        self._expected.discard(peer)
+        return self._advance()
+
+    def on_deadline(self, step: Step) -> list[Effect]:
+        """The deadline of a step: go on with those who delivered. A deadline of an earlier step means nothing."""
+        if step is not self.step:
+            return []
+        self._expected.clear()
+        return self._advance()
+
+    # -- progress ------------------------------------------------------------------------------------------------------
+
+    def _advance(self) -> list[Effect]:
+        match self.step:
+            case Step.JOINS:
+                return self._close_roster() if self._expected <= self._joins.keys() else []
+            case Step.SHARES:
+                return self._freeze() if self._expected <= self._dealt.keys() else []
+            case Step.VECTORS:
+                return self._call_vote() if self._expected <= self.vectors.keys() else []
+            case Step.VOTES:
+                return self._certify() if self._expected <= self._votes.keys() else []
+            case Step.REVEALS:
+                return self._unmask() if not self._expected else []
+            case _:
+                return []
+
+    def _close_roster(self) -> list[Effect]:
+        joins = tuple(self._joins[a] for a in sorted(self._joins))
+        try:
+            self.roster = Roster.assemble(self.plan, joins)
+        except ValueError as error:
+            return self._abandon(str(error))
+        self._next(Step.SHARES, self.roster.members)
+        return [TellAll(RosterMessage(self.plan.sid, joins))]
+
+    def _freeze(self) -> list[Effect]:
+        roster = self._roster()
+        self.u2 = tuple(m for m in roster.members if m in self._dealt)
+        if len(self.u2) < len(roster.members) - roster.limits.losses:
+            return self._abandon(f"only {len(self.u2)} of {len(roster.members)} members dealt their shares")
+        bitmap = roster.bitmap(frozenset(self.u2))
+        self._bitmaps = (bitmap, b"")
+        self._next(Step.VECTORS, self.u2)
+        effects: list[Effect] = []
+        for holder in self.u2:
+            packets = tuple(
+                self._dealt[dealer].packets[roster.members.index(holder) - (holder > dealer)]
+                for dealer in self.u2
+                if dealer != holder
+            )
+            effects.append(TellOne(holder, Frozen(self.plan.sid, bitmap, packets)))
+        return effects
+
+    def _call_vote(self) -> list[Effect]:
+        roster = self._roster()
+        self.u3 = tuple(m for m in self.u2 if m in self.vectors)
+        if len(self.u3) < len(roster.members) - roster.limits.losses:
+            return self._abandon(f"only {len(self.u3)} of {len(roster.members)} masked vectors arrived")
+        bitmap = roster.bitmap(frozenset(self.u3))
+        manifests = tuple(self._manifests[m] for m in self.u3)
+        self._bitmaps = (self._bitmaps[0], bitmap)
+        self._survivors = roster.survivors_digest(bitmap, manifests)
+        self._next(Step.VOTES, self.u3)
+        return [TellAll(Survivors(self.plan.sid, bitmap, manifests))]
+
+    def _certify(self) -> list[Effect]:
+        roster = self._roster()
+        if len(self._votes) < roster.limits.quorum:
+            return self._abandon(f"only {len(self._votes)} of the {roster.limits.quorum} votes that a quorum needs")
+        votes = tuple(self._votes[a] for a in sorted(self._votes))
+        self._next(Step.REVEALS, tuple(sorted(self._votes)))
+        return [TellAll(Certificate(self.plan.sid, self._bitmaps[1], self._survivors, votes))]
+
+    def _unmask(self) -> list[Effect]:
+        roster = self._roster()
+        dropped = tuple(m for m in self.u2 if m not in self.u3)
+        try:
+            seeds = tuple(self._reconstruct(roster, owner, SELF_SEED) for owner in self.u3)
+            secrets = tuple(self._reconstruct(roster, owner, MASK_KEY) for owner in dropped)
+            rands = tuple(self._reconstruct(roster, owner, RAND) for owner in dropped)
+        except _CannotOpen as error:
+            return self._abandon(str(error))
+        total = unmask(roster, self.u2, self._bitmaps[0], self.vectors, seeds, secrets)
+        self.step = Step.DONE
+        transcript = SessionTranscript(
+            schema=1,
+            opened=self._opened,
+            joins=roster.joins,
+            u2=self._bitmaps[0],
+            u3=self._bitmaps[1],
+            manifests=tuple(self._manifests[m] for m in self.u3),
+            votes=tuple(self._votes[a] for a in sorted(self._votes)),
+            self_seeds=seeds,
+            mask_secrets=secrets,
+            rands=rands,
+            sum_artefact=sha256(ring_bytes(total)),
+        )
+        return [Summed(total, transcript)]
+
+    def _reconstruct(self, roster: Roster, owner: bytes, kind: int) -> bytes:
+        held = self._revealed.get(owner, {})
+        points = {roster.members.index(h) + 1: _share_of(s, kind) for h, s in sorted(held.items())}
+        given = {x: share for x, share in points.items() if share is not None}
+        t = roster.limits.shares
+        if len(given) < t:
+            raise _CannotOpen(f"only {len(given)} of {t} shares of one peer's secret were revealed")
+        try:
+            secret = combine(dict(list(given.items())[:t]))
+        except ValueError as error:
+            raise _CannotOpen("a dealer's shares do not combine") from error
+        if not opens_commitment(roster, owner, kind, secret):
+            raise _CannotOpen("a dealer's shares combine to something that it did not commit to")
+        return secret
+
+    def _is_committed(self, roster: Roster, holder: bytes, share: RevealedShare) -> bool:
+        if share.owner not in self.u2 or share.owner == holder:
+            return False
+        packets = self._dealt[share.owner].packets
+        promised = packets[roster.members.index(holder) - (holder > share.owner)].commitments
+        kinds = (SELF_SEED,) if share.owner in self.u3 else (MASK_KEY, RAND)
+        for kind in (SELF_SEED, MASK_KEY, RAND):
+            value = _share_of(share, kind)
+            if (value is not None) != (kind in kinds):
+                return False
+            if value is not None and share_commitment(self.plan.sid, share.owner, holder, kind, value) != promised[kind]:
+                return False
+        return True
+
+    def _roster(self) -> Roster:
+        if self.roster is None:
+            raise AssertionError("no roster yet")
+        return self.roster
+
+    def _next(self, step: Step, expected: tuple[bytes, ...]) -> None:
+        self.step, self._expected = step, set(expected) - self._gone
+
+    def _fault(self, culprit: bytes, sentence: str) -> list[Effect]:
+        self._gone.add(culprit)
+        self._expected.discard(culprit)
+        return [Blame(culprit, sentence)]
+
+    def _abandon(self, sentence: str) -> list[Effect]:
+        self.step = Step.ABANDONED
+        return [Abandon(sentence)]
+
+
+class _CannotOpen(Exception):
+    """Too few or wrong shares: the round is lost, nobody's training is."""
+
+
+def _share_of(share: RevealedShare, kind: int) -> bytes | None:
+    return (share.self_seed, share.mask_key, share.rand)[kind]
+
+
+def opens_commitment(roster: Roster, owner: bytes, kind: int, secret: bytes) -> bool:
+    """Whether a reconstructed secret is the one its owner committed to in its join."""
+    join, sid = roster.join_of(owner), roster.plan.sid
+    if kind == MASK_KEY:
+        return SessionKeys.from_secret(secret).public == join.mask_key
+    if kind == SELF_SEED:
+        return seed_commitment(sid, owner, "self-seed", secret) == join.self_seed
+    return seed_commitment(sid, owner, "rand", secret) == join.rand
+
+
+def unmask(
+    roster: Roster,
+    u2: tuple[bytes, ...],
+    u2_bitmap: bytes,
+    vectors: dict[bytes, NDArray[np.unsignedinteger]],
+    self_seeds: tuple[bytes, ...],
+    mask_secrets: tuple[bytes, ...],
+) -> NDArray[np.unsignedinteger]:
+    """The plain sum of the survivors' vectors: add them, take off self masks and the masks shared with the dropped.
+
+    `vectors` holds exactly the survivors'; `self_seeds` are theirs, `mask_secrets` those of the rest of U2, in roster
+    order. Pair masks between survivors cancel by themselves. Used by the initiator and, word for word, by the auditor.
+    """
+    ring, u2_digest = roster.plan.ring, roster.u2_digest(u2_bitmap)
+    u3 = [m for m in u2 if m in vectors]
+    dropped = [m for m in u2 if m not in vectors]
+    total = np.zeros(roster.plan.length, ring.dtype)
+    for member in u3:
+        np.add(total, vectors[member], out=total)
+    minus = [self_key(b, u2_digest, m, ring.bits) for m, b in zip(u3, self_seeds, strict=True)]
+    plus: list[bytes] = []
+    for gone, secret in zip(dropped, mask_secrets, strict=True):
+        for member in u3:
+            try:
+                key = pair_key(secret, roster.join_of(member).mask_key, u2_digest, gone, member, ring.bits)
+            except BadKey as error:
+                raise _CannotOpen("a mask key of the roster is no key") from error
+            (minus if gone > member else plus).append(key)  # the member had added it for j > i, subtracted it for j < i
+    return apply_masks(total, plus, minus, ring)
+
+
+def ring_bytes(vector: NDArray[np.unsignedinteger]) -> bytes:
+    """Canonical bytes of a ring vector: little-endian words."""
+    return vector.astype(vector.dtype.newbyteorder("<"), copy=False).tobytes()

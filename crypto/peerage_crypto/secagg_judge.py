@@ -1,0 +1,136 @@
+"""What a session's transcript proves, for the member who is asked to acknowledge it and for the auditor years later.
+
+Nothing is believed: joins and manifests are checked by signature, revealed secrets by the commitments of the joins,
+the survivor set by a certificate of T votes, the sum by adding the masked vectors again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from peerage_crypto.digest import chunks, merkle_root, sha256
+from peerage_crypto.secagg_collector import opens_commitment, ring_bytes, unmask
+from peerage_crypto.secagg_member import LEAF_BYTES, MASK_KEY, RAND, SELF_SEED, is_certificate
+from peerage_crypto.session import Plan, Roster, RosterRefused, SessionTranscript
+from peerage_crypto.statements import seed_commitment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that does not hold; `culprit` is the peer it speaks of, or None when it is the record itself."""
+
+    code: str
+    culprit: bytes | None
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A session whose statements all hold."""
+
+    roster: Roster
+    u2: tuple[bytes, ...]
+    u3: tuple[bytes, ...]
+    rands: tuple[bytes, ...]
+
+    @property
+    def dropped(self) -> tuple[bytes, ...]:
+        return tuple(m for m in self.u2 if m not in self.u3)
+
+    def seed(self) -> bytes:
+        """The session's shared randomness: every member of U2 has put in 32 bytes that it had committed to."""
+        return sha256(self.roster.plan.sid, *self.rands)
+
+
+def judge_session(plan: Plan, transcript: SessionTranscript) -> Proven | list[Fault]:
+    """Check every statement of a transcript; either the session it proves or the faults found (never empty)."""
+    faults: list[Fault] = []
+    if transcript.opened.statement != plan.opened or not transcript.opened.is_by(plan.initiator, plan.domain):
+        faults.append(Fault("session-open", plan.initiator, "the opening of the round is not signed by its initiator"))
+    try:
+        roster = Roster.assemble(plan, transcript.joins)
+        u2, u3 = roster.select(transcript.u2), roster.select(transcript.u3)
+    except (RosterRefused, ValueError) as error:
+        return [*faults, Fault("session-roster", plan.initiator, f"the roster does not hold: {error}")]
+    faults += _counts(roster, u2, u3, transcript)
+    if faults:
+        return faults
+    faults += _manifests(roster, u3, transcript)
+    survivors = roster.survivors_digest(transcript.u3, transcript.manifests)
+    if not is_certificate(roster, survivors, transcript.votes):
+        faults.append(Fault("session-votes", plan.initiator, "the survivors are not certified by a quorum of votes"))
+    faults += _secrets(roster, u2, u3, transcript)
+    if faults:
+        return faults
+    revealed = dict(zip((m for m in u2 if m not in u3), transcript.rands, strict=True))
+    revealed |= {m: s.statement.rand for m, s in zip(u3, transcript.manifests, strict=True)}
+    return Proven(roster, u2, u3, tuple(revealed[m] for m in u2))
+
+
+def _counts(roster: Roster, u2: tuple[bytes, ...], u3: tuple[bytes, ...], t: SessionTranscript) -> list[Fault]:
+    initiator = roster.plan.initiator
+    least = len(roster.members) - roster.limits.losses
+    if not set(u3) <= set(u2) or len(u3) < least:
+        return [Fault("session-survivors", initiator, f"{len(u3)} survivors where the rule wants {least} of U2")]
+    dropped = len(u2) - len(u3)
+    if not (len(t.manifests) == len(t.self_seeds) == len(u3) and len(t.mask_secrets) == len(t.rands) == dropped):
+        return [Fault("session-shape", initiator, "the transcript's lists do not fit its survivors")]
+    return []
+
+
+def _manifests(roster: Roster, u3: tuple[bytes, ...], t: SessionTranscript) -> list[Fault]:
+    faults: list[Fault] = []
+    plan, u2_digest = roster.plan, roster.u2_digest(t.u2)
+    for member, signed in zip(u3, t.manifests, strict=True):
+        s = signed.statement
+        if not signed.is_by(member, plan.domain) or s.sid != plan.sid:
+            faults.append(Fault("manifest-signature", member, "a manifest is not signed by its owner for this session"))
+        elif s.u2 != u2_digest or s.length != plan.vector_bytes:
+            faults.append(Fault("manifest-view", member, "a manifest speaks of another view of the round"))
+        elif seed_commitment(s.sid, member, "rand", s.rand) != roster.join_of(member).rand:
+            faults.append(Fault("manifest-rand", member, "the randomness in a manifest is not what its owner committed to"))
+    return faults
+
+
+def _secrets(roster: Roster, u2: tuple[bytes, ...], u3: tuple[bytes, ...], t: SessionTranscript) -> list[Fault]:
+    dropped = tuple(m for m in u2 if m not in u3)
+    revealed = [
+        *((m, SELF_SEED, s) for m, s in zip(u3, t.self_seeds, strict=True)),
+        *((m, MASK_KEY, s) for m, s in zip(dropped, t.mask_secrets, strict=True)),
+        *((m, RAND, s) for m, s in zip(dropped, t.rands, strict=True)),
+    ]
+    return [
+        Fault("session-secret", owner, "a revealed secret is not the one that its owner committed to")
+        for owner, kind, secret in revealed
+        if not opens_commitment(roster, owner, kind, secret)
+    ]
+
+
+def judge_sum(
+    proven: Proven, transcript: SessionTranscript, blobs: Mapping[bytes, bytes], sum_blob: bytes
+) -> list[Fault]:
+    """Add the survivors' masked vectors again (`blobs` by address) and compare with the posted sum, bit for bit."""
+    faults: list[Fault] = []
+    plan, vectors = proven.roster.plan, {}
+    for member, signed in zip(proven.u3, transcript.manifests, strict=True):
+        blob, s = blobs[member], signed.statement
+        if sha256(blob) != s.artefact or len(blob) != s.length:
+            faults.append(Fault("masked-vector", member, "the stored masked vector is not the one that its owner signed"))
+        elif merkle_root(chunks(blob, LEAF_BYTES)) != s.masked_root:
+            faults.append(Fault("masked-root", member, "the Merkle root that its owner signed is not that of its vector"))
+        else:
+            vectors[member] = np.frombuffer(blob, plan.ring.dtype.newbyteorder("<"))
+    if sha256(sum_blob) != transcript.sum_artefact:
+        faults.append(Fault("sum-artefact", None, "the stored sum is not the one that the transcript names"))
+    if faults:
+        return faults
+    total = unmask(proven.roster, proven.u2, transcript.u2, vectors, transcript.self_seeds, transcript.mask_secrets)
+    if ring_bytes(total) != sum_blob:
+        return [Fault("sum-wrong", plan.initiator, "the posted sum is not the sum of the survivors' masked vectors")]
+    return []

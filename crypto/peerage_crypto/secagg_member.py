@@ -1,0 +1,441 @@
+"""One peer's side of a secure-aggregation session: a state machine that does no I/O.
+
+Feed it messages, carry out the effects it returns, in order. Its promises, whoever the initiator is:
+
+- one roster, one U2, one vote, one answer per session; what is signed is journaled first;
+- its vector leaves only masked for a roster and a U2 that satisfy the thresholds and that all members agree on
+  (otherwise the masks do not cancel);
+- it votes only for survivors among whom it stands itself, and who include every peer whose manifest it holds, unless
+  it tried to fetch that peer's vector and failed;
+- it reveals, per member and once, the share of the self seed *or* of the mask key, and only under a certificate of T
+  votes. After that the shares are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from peerage_crypto.agreement import BadKey, BadSeal, SessionKeys, derive, seal, shared, unseal
+from peerage_crypto.digest import chunks, merkle_root, sha256, tagged
+from peerage_crypto.masking import apply_masks
+from peerage_crypto.session import (
+    Ballot,
+    Certificate,
+    Dealt,
+    Frozen,
+    Manifest,
+    Packet,
+    Plan,
+    Revealed,
+    RevealedShare,
+    Roster,
+    RosterMessage,
+    RosterRefused,
+    SessionMessage,
+    Survivors,
+    packets_digest,
+    share_commitment,
+)
+from peerage_crypto.sharing import split
+from peerage_crypto.statements import (
+    Abstention,
+    JoinIntent,
+    MaskedUpdate,
+    ShareKeys,
+    Signed,
+    Statement,
+    Vote,
+    seed_commitment,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LEAF_BYTES = 1024
+SELF_SEED, MASK_KEY, RAND = range(3)  # the kinds of share in a packet, in its order
+
+
+class Stage(Enum):
+    """Where a member stands; the table in docs/round.md is this enum."""
+
+    JOINED = "joined"
+    DEALT = "dealt"
+    MASKED = "masked"
+    VOTED = "voted"
+    REVEALED = "revealed"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """Effect: journal (fsync) that this slot of this session is taken by this statement, before it is sent."""
+
+    statement: Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Effect: send to one member (the initiator, mostly)."""
+
+    to: bytes
+    message: SessionMessage
+
+
+@dataclass(frozen=True, slots=True)
+class TellAll:
+    """Effect: send to every registered peer."""
+
+    message: SessionMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Effect: store this artefact and serve it."""
+
+    blob: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Effect: try to fetch this masked vector from its owner; answer with `on_probe`."""
+
+    owner: bytes
+    artefact: bytes
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Effect: this member goes no further in the session; `culprit` is who broke the rule (None: nobody)."""
+
+    culprit: bytes | None
+    sentence: str
+
+
+Effect = Sign | Tell | TellAll | Keep | Probe | Refuse
+SignWith = Callable[[bytes], bytes]  # digest -> 65-byte signature
+
+
+def session_keys(root: bytes) -> tuple[SessionKeys, SessionKeys, bytes, bytes]:
+    """Channel keys, mask keys, self seed and rand of one session, all from one 32-byte secret held in memory only."""
+    return (
+        SessionKeys.from_secret(derive(root, b"", b"peerage/v1/channel")),
+        SessionKeys.from_secret(derive(root, b"", b"peerage/v1/mask")),
+        derive(root, b"", b"peerage/v1/self-seed"),
+        derive(root, b"", b"peerage/v1/rand"),
+    )
+
+
+def pair_key(mine: SessionKeys | bytes, theirs: bytes, u2_digest: bytes, a: bytes, b: bytes, bits: int) -> bytes:
+    """The 32-byte mask key of the pair (a, b), equal on both sides; `mine` is a mask key pair or its secret."""
+    secret = mine if isinstance(mine, bytes) else mine.secret
+    info = b"peerage/v1/pair" + min(a, b) + max(a, b) + bytes([bits])
+    return derive(shared(secret, theirs), u2_digest, info)
+
+
+def self_key(self_seed: bytes, u2_digest: bytes, owner: bytes, bits: int) -> bytes:
+    """The 32-byte key of a member's own mask."""
+    return derive(self_seed, u2_digest, b"peerage/v1/self" + owner + bytes([bits]))
+
+
+class Member:
+    """State of one member; `vector` holds its ring elements (shape (plan.length,), the ring's dtype)."""
+
+    def __init__(self, plan: Plan, me: bytes, sign: SignWith, root: bytes, vector: NDArray[np.unsignedinteger]) -> None:
+        if vector.shape != (plan.length,) or vector.dtype != plan.ring.dtype:
+            msg = f"the vector is {vector.dtype}{vector.shape}, the session wants {plan.ring.dtype}({plan.length},)"
+            raise ValueError(msg)
+        self.plan, self.me, self.stage = plan, me, Stage.JOINED
+        self.channel, self.mask, self.self_seed, self.rand = session_keys(root)
+        self.voted = False
+        self.abstained = False
+        self.certificate: Certificate | None = None
+        self.roster: Roster | None = None
+        self.u2: tuple[bytes, ...] = ()
+        self.pair_keys: dict[bytes, bytes] = {}  # with each other member of U2; kept for the opening
+        self._sign, self._root, self._vector = sign, root, vector
+        self._seen_joins: dict[bytes, Signed[JoinIntent]] = {}
+        self._manifests: dict[bytes, Signed[MaskedUpdate]] = {}
+        self._shares: dict[bytes, tuple[bytes, bytes, bytes]] = {}
+        self._unreachable: set[bytes] = set()
+        self._probing: set[bytes] = set()
+        self._waiting: Survivors | None = None
+        self._opened_for: bytes | None = None
+
+    # -- joining -------------------------------------------------------------------------------------------------------
+
+    def join(self, *, version: int, update: bytes, data_manifest: bytes, code_manifest: bytes) -> Signed[JoinIntent]:
+        """My JoinIntent; the caller has locked the version and journaled it already."""
+        sid = self.plan.sid
+        intent = JoinIntent(
+            sid=sid,
+            round=self.plan.opened.round,
+            version=version,
+            update=update,
+            data_manifest=data_manifest,
+            code_manifest=code_manifest,
+            channel_key=self.channel.public,
+            mask_key=self.mask.public,
+            self_seed=seed_commitment(sid, self.me, "self-seed", self.self_seed),
+            rand=seed_commitment(sid, self.me, "rand", self.rand),
+        )
+        return self._signed(intent)
+
+    def on_join(self, signed: Signed[JoinIntent]) -> None:
+        """A join that was gossiped to me before the roster: the roster must contain it."""
+        signer = signed.signer(self.plan.domain)
+        if self.stage is Stage.JOINED and signed.statement.sid == self.plan.sid and signer in self.plan.registered:
+            self._seen_joins.setdefault(signer, signed)
+
+    # -- shares --------------------------------------------------------------------------------------------------------
+
+    def on_roster(self, message: RosterMessage) -> list[Effect]:
+        """Accept one legal roster, and deal my three secrets to it."""
+        if self.stage is not Stage.JOINED:
+            return []
+        try:
+            roster = Roster.assemble(self.plan, message.joins)
+        except ValueError as error:
+            return self._refuse(self.plan.initiator, f"the roster is refused: {error}")
+        if self.me not in roster.members:
+            return self._refuse(None, "the roster closed without my join")
+        missing = [a for a in self._seen_joins if a not in roster.members]
+        if missing:
+            return self._refuse(self.plan.initiator, f"the roster leaves out {len(missing)} join(s) that I saw")
+        if roster.join_of(self.me).mask_key != self.mask.public:
+            return self._refuse(self.plan.initiator, "the roster shows another join of mine")
+        self.roster, self.stage = roster, Stage.DEALT
+        packets = self._deal(roster)
+        statement = ShareKeys(self.plan.sid, roster.digest, packets_digest(packets))
+        signed = self._signed(statement)
+        return [Sign(statement), Tell(self.plan.initiator, Dealt(self.plan.sid, signed, packets))]
+
+    def _deal(self, roster: Roster) -> tuple[Packet, ...]:
+        others = [m for m in roster.members if m != self.me]
+        xs = [roster.members.index(m) + 1 for m in others]
+        t = roster.limits.shares
+        kinds = [
+            split(secret, xs, t, derive(self._root, roster.digest, b"peerage/v1/polynomial" + bytes([kind])))
+            for kind, secret in enumerate((self.self_seed, self.mask.secret, self.rand))
+        ]
+        packets: list[Packet] = []
+        for holder, shares in zip(others, zip(*kinds, strict=True), strict=True):
+            key = self._channel_key(roster, self.me, holder, roster.join_of(holder).channel_key)
+            a, b, c = (share_commitment(self.plan.sid, self.me, holder, k, s) for k, s in enumerate(shares))
+            packets.append(Packet(seal(key, bytes(12), b"".join(shares), self.plan.sid), (a, b, c)))
+        return tuple(packets)
+
+    def _channel_key(self, roster: Roster, dealer: bytes, holder: bytes, their_public: bytes) -> bytes:
+        info = b"peerage/v1/shares" + dealer + holder
+        return derive(shared(self.channel.secret, their_public), roster.digest, info)
+
+    # -- masking -------------------------------------------------------------------------------------------------------
+
+    def on_frozen(self, message: Frozen) -> list[Effect]:
+        """Check U2 and my packets; then mask, and publish the manifest to all."""
+        if self.stage is not Stage.DEALT or self.roster is None:
+            return []
+        roster, initiator = self.roster, self.plan.initiator
+        try:
+            u2 = roster.select(message.u2)
+        except RosterRefused as error:
+            return self._refuse(initiator, f"U2 is refused: {error}")
+        if self.me not in u2:
+            return self._refuse(None, "my shares did not arrive in time")
+        if len(u2) < len(roster.members) - roster.limits.losses:
+            return self._refuse(initiator, f"U2 has {len(u2)} of {len(roster.members)} members: more lost than tolerated")
+        others = [m for m in u2 if m != self.me]
+        if len(message.packets) != len(others):
+            return self._refuse(initiator, "the initiator withheld share packets")
+        for dealer, packet in zip(others, message.packets, strict=True):
+            shares = self._unsealed(roster, dealer, packet)
+            if shares is None:
+                return self._refuse(dealer, "a share packet does not open or breaks its commitment")
+            self._shares[dealer] = shares
+        try:
+            return self._mask(roster, u2, message.u2)
+        except BadKey:
+            return self._refuse(initiator, "a mask key of the roster is no key")
+
+    def _unsealed(self, roster: Roster, dealer: bytes, packet: Packet) -> tuple[bytes, bytes, bytes] | None:
+        try:
+            key = self._channel_key(roster, dealer, self.me, roster.join_of(dealer).channel_key)
+            plain = unseal(key, bytes(12), packet.sealed, self.plan.sid)
+        except (BadSeal, BadKey):
+            return None
+        shares = (plain[:33], plain[33:66], plain[66:99])
+        for kind, share in enumerate(shares):
+            if share_commitment(self.plan.sid, dealer, self.me, kind, share) != packet.commitments[kind]:
+                return None
+        return shares
+
+    def _mask(self, roster: Roster, u2: tuple[bytes, ...], bitmap: bytes) -> list[Effect]:
+        u2_digest, bits = roster.u2_digest(bitmap), self.plan.ring.bits
+        for other in u2:
+            if other != self.me:
+                theirs = roster.join_of(other).mask_key
+                self.pair_keys[other] = pair_key(self.mask, theirs, u2_digest, self.me, other, bits)
+        plus = [self_key(self.self_seed, u2_digest, self.me, bits)]
+        plus += [key for other, key in self.pair_keys.items() if other > self.me]
+        minus = [key for other, key in self.pair_keys.items() if other < self.me]
+        masked = apply_masks(self._vector, plus, minus, self.plan.ring)
+        blob = masked.astype(masked.dtype.newbyteorder("<"), copy=False).tobytes()
+        self.u2, self.stage = u2, Stage.MASKED
+        statement = MaskedUpdate(
+            sid=self.plan.sid,
+            u2=u2_digest,
+            bucket=0,
+            masked_root=merkle_root(chunks(blob, LEAF_BYTES)),
+            artefact=sha256(blob),
+            length=len(blob),
+            rand=self.rand,
+        )
+        signed = self._signed(statement)
+        self._manifests[self.me] = signed
+        return [Sign(statement), Keep(blob), TellAll(Manifest(self.plan.sid, signed))]
+
+    # -- voting --------------------------------------------------------------------------------------------------------
+
+    def on_manifest(self, signed: Signed[MaskedUpdate]) -> None:
+        """Somebody's masked vector exists: I will not vote it away unheard."""
+        roster = self.roster
+        if roster is None or signed.statement.sid != self.plan.sid:
+            return
+        signer = signed.signer(self.plan.domain)
+        if signer in roster.members and self.stage in (Stage.DEALT, Stage.MASKED):
+            self._manifests.setdefault(signer, signed)
+
+    def on_survivors(self, message: Survivors) -> list[Effect]:
+        """Check the survivor set; probe who is left out; vote once."""
+        roster = self.roster
+        if self.stage is not Stage.MASKED or roster is None or self._waiting is not None or self.abstained:
+            return []
+        fault = self._survivors_fault(roster, message)
+        if fault:
+            return self._refuse(self.plan.initiator, fault)
+        survivors = set(roster.select(message.u3))
+        left_out = {a for a in self._manifests if a in self.u2 and a not in survivors}
+        self._waiting, self._probing = message, left_out - self._unreachable
+        if self._probing:
+            return [
+                Probe(a, self._manifests[a].statement.artefact, self._manifests[a].statement.length)
+                for a in sorted(self._probing)
+            ]
+        return self._vote(roster, message)
+
+    def on_probe(self, owner: bytes, *, alive: bool) -> list[Effect]:
+        """The outcome of a Probe: a vector that can be had must not be voted away."""
+        if self.abstained or self.stage is not Stage.MASKED or self.roster is None:
+            return []
+        if self._waiting is None or owner not in self._probing:
+            return []
+        if alive:
+            return self._refuse(self.plan.initiator, "the initiator left out a peer whose vector can be had")
+        self._probing.discard(owner)
+        self._unreachable.add(owner)
+        return [] if self._probing else self._vote(self.roster, self._waiting)
+
+    def _survivors_fault(self, roster: Roster, message: Survivors) -> str:
+        try:
+            u3 = roster.select(message.u3)
+        except RosterRefused as error:
+            return f"the survivor set is refused: {error}"
+        if self.me not in u3:
+            return "the survivor set leaves me out"
+        if not set(u3) <= set(self.u2) or len(u3) < len(roster.members) - roster.limits.losses:
+            return f"the survivor set has {len(u3)} of {len(roster.members)} members: more lost than tolerated"
+        if len(message.manifests) != len(u3):
+            return "the survivor set does not come with its manifests"
+        mine = self._manifests[self.me].statement
+        for address, signed in zip(u3, message.manifests, strict=True):
+            if not signed.is_by(address, self.plan.domain) or signed.statement.sid != self.plan.sid:
+                return "a manifest of the survivor set is not its owner's"
+            if signed.statement.u2 != mine.u2 or signed.statement.length != mine.length:
+                return "two survivors masked for different views of the round"
+        return ""
+
+    def _vote(self, roster: Roster, message: Survivors) -> list[Effect]:
+        statement = Vote(self.plan.sid, roster.survivors_digest(message.u3, message.manifests))
+        self.voted, self.stage = True, Stage.VOTED
+        signed = self._signed(statement)
+        return [Sign(statement), Tell(self.plan.initiator, Ballot(self.plan.sid, signed))]
+
+    def abstain(self) -> list[Effect] | Signed[Abstention]:
+        """Sign that I have not voted and never will; an empty list when I have."""
+        if self.voted:
+            return []
+        self.abstained = True
+        return self._signed(Abstention(self.plan.sid, self.plan.opened.round))
+
+    # -- unmasking -----------------------------------------------------------------------------------------------------
+
+    def on_certificate(self, message: Certificate) -> list[Effect]:
+        """Under a certificate of T votes: reveal one kind of share per member, once; then forget the shares."""
+        roster = self.roster
+        if roster is None or self.stage is not Stage.VOTED or self._waiting is None:
+            return []  # who did not vote cannot know which bitmap the votes certify, and T voters suffice to unmask
+        voted_for = roster.survivors_digest(self._waiting.u3, self._waiting.manifests)
+        if message.u3 != self._waiting.u3 or message.survivors != voted_for:
+            return self._refuse(self.plan.initiator, "the certificate names other survivors than the vote")
+        if not is_certificate(roster, message.survivors, message.votes):
+            return self._refuse(self.plan.initiator, "the certificate has too few valid votes")
+        u3 = set(roster.select(message.u3))
+        self.certificate, self.stage = message, Stage.REVEALED
+        shares = tuple(
+            RevealedShare(owner, s[SELF_SEED], None, None)
+            if owner in u3
+            else RevealedShare(owner, None, s[MASK_KEY], s[RAND])
+            for owner, s in sorted(self._shares.items())
+        )
+        self._shares.clear()
+        return [Tell(self.plan.initiator, Revealed(self.plan.sid, shares))]
+
+    # -- opening -------------------------------------------------------------------------------------------------------
+
+    def may_open(self, direction: bytes, *, is_mine: bool) -> str:
+        """Why I do not open for this direction (its artefact id); empty when I do, which I do once per session.
+
+        `is_mine` says that my own direction, computed from the public path, agrees (cosine at least 0.99).
+        """
+        if self.certificate is None:
+            return "no certificate of a quorum shows who survived"
+        if not is_mine:
+            return "the direction is not the one that the public path gives"
+        if self._opened_for not in (None, direction):
+            return "this session was opened for another direction already"
+        self._opened_for = direction
+        return ""
+
+    # -- helpers of all stages -----------------------------------------------------------------------------------------
+
+    def _signed(self, statement: Statement) -> Signed:  # type: ignore[type-arg]
+        return Signed(statement, self._sign(statement.digest(self.plan.domain)))
+
+    def _refuse(self, culprit: bytes | None, sentence: str) -> list[Effect]:
+        self.stage = Stage.LEFT
+        self._shares.clear()
+        return [Refuse(culprit, sentence)]
+
+
+def is_certificate(roster: Roster, survivors: bytes, votes: tuple[Signed[Vote], ...]) -> bool:
+    """Whether at least T distinct members of the roster voted for exactly these survivors."""
+    domain, sid = roster.plan.domain, roster.plan.sid
+    voters: set[bytes] = set()
+    for vote in votes:
+        if vote.statement.sid != sid or vote.statement.survivors != survivors:
+            return False
+        try:
+            voters.add(vote.signer(domain))
+        except ValueError:
+            return False
+    return len(voters & set(roster.members)) >= roster.limits.quorum and len(voters) == len(votes)
+
+
+def update_commitment(salt: bytes, vector: NDArray[np.unsignedinteger]) -> bytes:
+    """The name of a version's update in its JoinIntent; the salt keeps it from being guessed."""
+    return tagged("peerage/update/v1", salt, vector.astype(vector.dtype.newbyteorder("<"), copy=False).tobytes())

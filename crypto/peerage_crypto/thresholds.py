@@ -1,0 +1,66 @@
+"""How many peers a round needs, may lose, and never exposes.
+
+One rule for everybody, computed from two counts that everybody knows: N registered peers and n in the roster.
+c peers may collude (the initiator may be one of them). Two quorums of T share an honest voter, so no two survivor
+sets of one session can both be certified; t = T - 1 shares open a secret, so fewer than a quorum of the others
+never can. Source of the rule and its table: Bonawitz et al. 2017 §6 with a quorum argument; see docs/round.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from peerage_crypto.errors import InputError
+
+MIN_MASKED_PEERS = 3
+COMPLETE_GRAPH_LIMIT = 32  # above it a Harary graph is due, which this version does not have
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """All limits of one session; every field counts peers."""
+
+    registered: int
+    roster: int
+    colluders: int
+    smallest_roster: int
+    quorum: int
+    losses: int
+    shares: int
+
+    @property
+    def smallest_honest_sum(self) -> int:
+        """The fewest honest updates that any revealed sum can contain."""
+        return self.roster - self.losses - self.colluders
+
+
+def colluders(registered: int) -> int:
+    """c: a quarter of the registered peers; none among three."""
+    return 0 if registered <= MIN_MASKED_PEERS else registered // 4
+
+
+def smallest_roster(registered: int) -> int:
+    """K_min: below it a sum would hide too little behind the honest."""
+    return colluders(registered) + 3
+
+
+def quorum(roster: int, c: int) -> int:
+    """T = ceil((n + c) / 2) + 1, and all three (or three of four) where that would ask for more than there are."""
+    return 3 if roster <= 4 else -(-(roster + c) // 2) + 1
+
+
+def thresholds(registered: int, roster: int) -> Thresholds:
+    """The limits for a roster of `roster` among `registered` peers; InputError where the rule forbids the round."""
+    if registered < MIN_MASKED_PEERS:
+        msg = f"masked rounds need at least {MIN_MASKED_PEERS} registered peers, there are {registered}: use --exchange plain for two"
+        raise InputError(msg)
+    c = colluders(registered)
+    least = smallest_roster(registered)
+    if not least <= roster <= registered:
+        msg = f"a roster of {roster} among {registered} registered peers is outside the legal {least} to {registered}"
+        raise InputError(msg)
+    if roster > COMPLETE_GRAPH_LIMIT:
+        msg = f"a roster of {roster} is above {COMPLETE_GRAPH_LIMIT}, the largest that one masked session may hold"
+        raise InputError(msg)
+    t = quorum(roster, c)
+    return Thresholds(registered, roster, c, least, t, roster - t, t - 1)
