@@ -1,0 +1,213 @@
+"""What makes a round valid, decided from artefacts alone: the same words for the peer that catches up and the auditor.
+
+A round follows from its parent: its session must be proven (`secagg_judge`), its aggregate must be the exact merge of
+the proven sum into the parent's base, its versions must all be fresh, and at least T members of the roster must have
+acknowledged exactly this sum and this model. The chain is not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from peerage_crypto.digest import sha256
+from peerage_crypto.opening import values_digest
+from peerage_crypto.secagg_judge import Fault, Proven, judge_session
+from peerage_crypto.session import Plan, SessionTranscript
+from peerage_crypto.statements import session_id, signing_domain
+
+from peerage_ledger.records import RoundRecord
+from peerage_ledger.transcript import NOTHING, ParentLink, RoundTranscript, Versioned, record_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from peerage_crypto.fixedpoint import Ring
+    from peerage_crypto.statements import Opened
+
+    Vector = NDArray[np.float32]
+
+Merge = Callable[["Vector", "Vector", "NDArray[np.unsignedinteger]", int], "Vector | str"]
+
+
+@dataclass(frozen=True, slots=True)
+class Federation:
+    """What every judgement rests on: the chain's names, the agreed terms, the registered peers."""
+
+    chain_id: int
+    registry: bytes
+    round_ledger: bytes
+    terms: bytes  # the hash of the agreed terms: the genesis record, and the `params` of every session
+    registered: frozenset[bytes]
+    ring: Ring
+    length: int  # ring elements of a masked vector: auxiliary coordinates and parameters
+
+    @property
+    def domain(self) -> bytes:
+        return signing_domain(self.chain_id, self.round_ledger)
+
+    def plan(self, opened: Opened) -> Plan | None:
+        """The plan of an opened session; None when its sid is not the hash of its parts or its terms are not ours."""
+        expected = session_id(
+            chain_id=self.chain_id,
+            registry=self.registry,
+            round_=opened.round,
+            initiator=opened.initiator,
+            parent=opened.parent,
+            params=self.terms,
+            nonce=opened.nonce,
+        )
+        if opened.sid != expected or opened.params != self.terms or opened.initiator not in self.registered:
+            return None
+        return Plan(opened, self.domain, self.registered, self.ring, self.length)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a round leaves everybody: its record, its model, its last applied step, its version vector."""
+
+    record: bytes
+    round: int
+    transcript: bytes
+    aggregate: bytes
+    model: Vector
+    step: Vector
+    versions: Mapping[bytes, int]
+
+    @property
+    def link(self) -> ParentLink:
+        return ParentLink(self.record, self.round, self.transcript)
+
+
+def genesis(terms: bytes, model: Vector, aggregate: bytes) -> Standing:
+    """Before the first round: the agreed initial model, no step, no versions."""
+    return Standing(terms, 0, NOTHING, aggregate, model, np.zeros_like(model), {})
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A valid round: what it proves, where it leads, what the chain should say of it."""
+
+    transcript: RoundTranscript
+    session: SessionTranscript
+    proven: Proven
+    record: RoundRecord
+    standing: Standing
+    update_sum: NDArray[np.unsignedinteger]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The artefacts of one round, hashes not yet compared."""
+
+    transcript_id: bytes
+    transcript: RoundTranscript
+    session: bytes
+    session_transcript: SessionTranscript
+    sum_blob: bytes
+
+
+def judge_result(
+    federation: Federation, parent: Standing, session: SessionTranscript, sum_blob: bytes, merge: Merge
+) -> tuple[Proven, NDArray[np.unsignedinteger], Vector] | list[Fault]:
+    """What a member checks before it acknowledges: the session, the sum's bounds, the model that follows."""
+    opened = session.opened.statement
+    plan = federation.plan(opened)
+    if plan is None:
+        return [Fault("session-id", None, "the session's name is not the hash of this federation's terms and its opening")]
+    if opened.parent != parent.record or opened.round != parent.round + 1:
+        return [Fault("session-parent", plan.initiator, "the session was not opened on its parent's record")]
+    proven = judge_session(plan, session)
+    if isinstance(proven, list):
+        return proven
+    stale = [
+        m
+        for m, j in zip(proven.roster.members, proven.roster.joins, strict=True)
+        if j.statement.version <= parent.versions.get(m, 0)
+    ]
+    if stale:
+        return [Fault("version-reused", m, "a version that an aggregate contains already joined again") for m in stale]
+    if sha256(sum_blob) != session.sum_artefact or len(sum_blob) != plan.vector_bytes:
+        return [Fault("sum-artefact", plan.initiator, "the sum is not the artefact that its transcript names")]
+    total = np.frombuffer(sum_blob, plan.ring.dtype.newbyteorder("<")).astype(plan.ring.dtype)
+    model = merge(parent.model, parent.step, total, len(proven.u3))
+    if isinstance(model, str):
+        return [Fault("sum-bounds", plan.initiator, model)]
+    return proven, total, model
+
+
+def judge_round(federation: Federation, parent: Standing, evidence: Evidence, merge: Merge) -> Judged | list[Fault]:
+    """A whole round with its acknowledgements, openings and versions."""
+    t = evidence.transcript
+    if evidence.session != t.session or evidence.session_transcript.sum_artefact != t.sum_artefact:
+        return [Fault("round-session", None, "the round's transcript names another session or sum")]
+    if t.parents != (parent.link,) or t.base != parent.aggregate or t.round != parent.round + 1:
+        return [Fault("round-parent", None, "the round's transcript does not follow its parent")]
+    result = judge_result(federation, parent, evidence.session_transcript, evidence.sum_blob, merge)
+    if isinstance(result, list):
+        return result
+    proven, total, model = result
+    if t.sid != proven.roster.plan.sid:
+        return [Fault("round-session", None, "the round's transcript names another session")]
+    aggregate = sha256(model.astype("<f4", copy=False).tobytes())
+    faults: list[Fault] = []
+    if aggregate != t.aggregate:
+        faults.append(Fault("aggregate", None, "the aggregate is not the merge of the sum into its base"))
+    versions = joined(parent.versions, {m: proven.roster.join_of(m).version for m in proven.u3})
+    if t.versions != tuple(Versioned(p, v) for p, v in sorted(versions.items())):
+        faults.append(Fault("versions", None, "the version vector is not the joined one"))
+    faults += _acks(proven, t) + _openings(proven, t)
+    if faults:
+        return faults
+    record = record_of(t, evidence.transcript_id, proven, evidence.session_transcript)
+    step = (model.astype(np.float64) - parent.model.astype(np.float64)).astype(np.float32)
+    standing = Standing(record.record_hash(), t.round, evidence.transcript_id, aggregate, model, step, versions)
+    return Judged(t, evidence.session_transcript, proven, record, standing, total)
+
+
+def joined(a: Mapping[bytes, int], b: Mapping[bytes, int]) -> dict[bytes, int]:
+    """The join of two version vectors: the newer version of every peer."""
+    return {peer: max(a.get(peer, 0), b.get(peer, 0)) for peer in sorted({*a, *b})}
+
+
+def _acks(proven: Proven, t: RoundTranscript) -> list[Fault]:
+    domain = proven.roster.plan.domain
+    signers: set[bytes] = set()
+    for ack in t.acks:
+        s = ack.statement
+        try:
+            signer = ack.signer(domain)
+        except ValueError:
+            return [Fault("ack-signature", None, "an acknowledgement is signed by nobody")]
+        if signer not in proven.roster.members:
+            return [Fault("ack-signature", None, "an acknowledgement is not signed by a member of the roster")]
+        if (s.sid, s.sum_root, s.model) != (t.sid, t.sum_artefact, t.aggregate):
+            return [Fault("ack-content", signer, "an acknowledgement speaks of another sum or model")]
+        signers.add(signer)
+    if len(signers) < proven.roster.limits.quorum or len(signers) != len(t.acks):
+        return [Fault("ack-quorum", None, f"{len(signers)} acknowledgements where {proven.roster.limits.quorum} are needed")]
+    return []
+
+
+def _openings(proven: Proven, t: RoundTranscript) -> list[Fault]:
+    if t.direction == NOTHING:
+        unscored = not t.openings and not any(n is not None for n in t.numbers)
+        return [] if unscored else [Fault("opening-direction", None, "numbers were opened without a direction")]
+    if len(t.numbers) != len(proven.u3):
+        return [Fault("opening-shape", None, "the opened numbers do not fit the survivors")]
+    domain, seen = proven.roster.plan.domain, set[bytes]()
+    for opening in t.openings:
+        s = opening.signed.statement
+        try:
+            signer = opening.signed.signer(domain)
+        except ValueError:
+            return [Fault("opening-signature", None, "an opening is signed by nobody")]
+        if signer not in proven.u3 or signer in seen:
+            return [Fault("opening-signature", None, "an opening is not signed by a survivor, or twice by one")]
+        seen.add(signer)
+        if s.sid != t.sid or s.direction != t.direction or opening.sid != t.sid:
+            return [Fault("opening-direction", signer, "an opening is for another session or direction")]
+        if len(opening.values) != len(proven.u3) - 1 or s.values != values_digest(opening.values):
+            return [Fault("opening-values", signer, "an opening's pair numbers are not those that its owner signed")]
+    return []

@@ -1,0 +1,298 @@
+"""What the round engine asks its adapter to do, and what the adapter tells it happened.
+
+The engine reads no clock, no randomness, no file and no socket. Effects are carried out in the order given: a journal
+entry is on the disk before the message after it leaves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from peerage_ledger.records import RewardRoot, RoundRecord
+
+    from peerage.messages import Message
+
+    Vector = NDArray[np.float32]
+
+
+# -- effects: engine to adapter ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send one message to one peer."""
+
+    to: bytes
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """Send one message to every registered peer but me."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """Write one line and sync it; `kind` and `fields` as docs/round.md lists them."""
+
+    kind: str
+    round: int
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Keep an artefact (its id is the SHA-256 of its bytes) and serve it to peers."""
+
+    blob: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FetchArtefact:
+    """Get an artefact, from my own holdings or from its owner; answered by Fetched or Unfetched."""
+
+    owner: bytes
+    artefact: bytes
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Wake me with Timeout(name) after so many seconds; setting a name again replaces it."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTimer:
+    """Forget a timer."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Train:
+    """Fine-tune this model (as version `version`) and answer with Trained."""
+
+    model: Vector
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Compute the direction g of a round's public path; answer with Scored.
+
+    `base` is W0, `step` is D = W' - W0, `applied` the last applied steps, newest first.
+    """
+
+    sid: bytes
+    round: int
+    base: Vector
+    step: Vector
+    applied: tuple[Vector, ...]
+    seed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Persist my private state (atomically): what a restart must not lose."""
+
+    state: PrivateState
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Hand a round's record to the ledger's outbox; idempotent."""
+
+    record: RoundRecord
+
+
+@dataclass(frozen=True, slots=True)
+class CloseEmissions:
+    """Close the last emission record of the run; answer with EmissionsClosed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Publish a reward root with its signatures and claim for everybody; answered by Published."""
+
+    root: RewardRoot
+    signatures: tuple[bytes, ...]
+    totals: dict[bytes, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """The meter's phase changes: wait, train, mask, exchange, unmask, score or ledger."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Tell the person watching (and the log); `culprit` is the peer that it speaks of."""
+
+    level: str
+    sentence: str
+    round: int
+    culprit: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A round was closed: who was in it, who was missing, what everybody has earned so far."""
+
+    round: int
+    members: tuple[bytes, ...]
+    missing: tuple[bytes, ...]
+    earned: dict[bytes, int]
+    aggregate: bytes
+    train_accuracy_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Everything that this peer had to do is done."""
+
+
+Effect = (
+    Send
+    | Broadcast
+    | Journal
+    | Store
+    | FetchArtefact
+    | SetTimer
+    | CancelTimer
+    | Train
+    | Score
+    | Save
+    | Record
+    | CloseEmissions
+    | Publish
+    | Phase
+    | Report
+    | Progress
+    | Finish
+)
+
+
+# -- events: adapter to engine -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateState:
+    """What only this peer knows and must survive kill -9: its model, its versions, and which session holds them.
+
+    `status` is free, locked or spent; `sid` is the session of a locked version, `head` the record it stood on.
+    """
+
+    version: int
+    status: str
+    sid: bytes
+    head: bytes
+    head_transcript: bytes
+    head_round: int
+    local: Vector
+    base: Vector
+    metrics: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The adapter is ready; `saved` is the private state of an earlier life."""
+
+    saved: PrivateState | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Fine-tuning is done."""
+
+    model: Vector
+    version: int
+    examples: int
+    correct: int
+    mean_loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A decoded message from a peer (the transport vouches for the sender)."""
+
+    sender: bytes
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An artefact is here, its hash checked."""
+
+    artefact: bytes
+    blob: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unfetched:
+    """An artefact could not be had from that owner."""
+
+    owner: bytes
+    artefact: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeerUp:
+    peer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDown:
+    peer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Timeout:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The direction of a round: g as integers (one per model parameter), its exponent, and my emission record so far."""
+
+    sid: bytes
+    direction: NDArray[np.int64]
+    exponent: int
+    emissions: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EmissionsClosed:
+    """The id of my final emission record."""
+
+    emissions: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The reward root is on chain and everything is claimed."""
+
+
+Event = (
+    Started
+    | Trained
+    | Received
+    | Fetched
+    | Unfetched
+    | PeerUp
+    | PeerDown
+    | Timeout
+    | Scored
+    | EmissionsClosed
+    | Published
+)
