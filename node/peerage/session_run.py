@@ -1,0 +1,185 @@
+"""One secure-aggregation session as this peer lives it: its member, its collector if it is the initiator, its timers.
+
+Translates between the session's machines (crypto) and the peer's effects; what the initiator says to all it also says
+to its own member.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from peerage_crypto import secagg_collector as sc
+from peerage_crypto import secagg_member as sm
+from peerage_crypto.session import (
+    Ballot,
+    Certificate,
+    Dealt,
+    Frozen,
+    Manifest,
+    Revealed,
+    RosterMessage,
+    SessionMessage,
+    Survivors,
+)
+
+from peerage.effects import Broadcast, Effect, FetchArtefact, Journal, Report, Send, SetTimer, Store
+from peerage.messages import Abandoned, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from peerage_crypto.session import Plan
+
+STEP_TIMER = "step"
+
+
+class SessionRun:
+    """`summed` is set when the sum is known (initiator), `over` when the session ended here without one."""
+
+    def __init__(
+        self, plan: Plan, me: bytes, member: sm.Member | None, collector: sc.Collector | None, step_seconds: float
+    ) -> None:
+        self.plan, self.me, self.member, self.collector = plan, me, member, collector
+        self.summed: sc.Summed | None = None
+        self.over = ""
+        self._step_seconds = step_seconds
+        self._timer_for: sc.Step | None = None
+        self._fetching: dict[bytes, bytes] = {}  # artefact -> owner, for the collector
+        self._probing: dict[bytes, bytes] = {}  # artefact -> owner, for the member
+        self._local: deque[SessionMessage] = deque()
+
+    @property
+    def sid(self) -> bytes:
+        return self.plan.sid
+
+    def receive(self, sender: bytes, message: SessionMessage) -> list[Effect]:
+        """A session message from a peer (or from myself)."""
+        effects: list[Effect] = []
+        self._dispatch(effects, sender, message)
+        return self._drain(effects)
+
+    def joins(self, effects_of_collector: list[sc.Effect]) -> list[Effect]:
+        """Effects of a collector event that the engine fed directly (joins, refusals, deadlines, losses)."""
+        effects: list[Effect] = []
+        self._collector_effects(effects, effects_of_collector)
+        return self._drain(effects)
+
+    def down(self, peer: bytes) -> list[Effect]:
+        """A peer is gone."""
+        return self.joins(self.collector.on_down(peer)) if self.collector else []
+
+    def deadline(self, step_name: str) -> list[Effect]:
+        """A step's deadline."""
+        return self.joins(self.collector.on_deadline(sc.Step(step_name))) if self.collector else []
+
+    def fetched(self, artefact: bytes, blob: bytes) -> list[Effect]:
+        """A masked vector arrived, for the collector, or for the member that probed it."""
+        effects: list[Effect] = []
+        if self.member and artefact in self._probing:
+            self._member_effects(effects, self.member.on_probe(self._probing.pop(artefact), alive=True))
+        if self.collector and artefact in self._fetching:
+            self._collector_effects(effects, self.collector.on_vector(self._fetching.pop(artefact), blob))
+        return self._drain(effects)
+
+    def unfetched(self, artefact: bytes) -> list[Effect]:
+        """A masked vector cannot be had."""
+        effects: list[Effect] = []
+        if self.member and artefact in self._probing:
+            self._member_effects(effects, self.member.on_probe(self._probing.pop(artefact), alive=False))
+        if self.collector and artefact in self._fetching:
+            self._collector_effects(effects, self.collector.on_lost_vector(self._fetching.pop(artefact)))
+        return self._drain(effects)
+
+    # -- translation ---------------------------------------------------------------------------------------------------
+
+    def _drain(self, effects: list[Effect]) -> list[Effect]:
+        while self._local:
+            self._dispatch(effects, self.me, self._local.popleft())
+        step = self.collector.step if self.collector else None
+        if self.collector and step is not self._timer_for:
+            self._timer_for = step
+            if step is not None and step not in (sc.Step.DONE, sc.Step.ABANDONED):
+                effects.append(SetTimer(f"{STEP_TIMER}:{self.sid.hex()}:{step.value}", self._step_seconds))
+        return effects
+
+    def _dispatch(self, effects: list[Effect], sender: bytes, message: SessionMessage) -> None:
+        collector, member = self.collector, self.member
+        from_initiator = sender == self.plan.initiator
+        match message:
+            case RosterMessage() if member and from_initiator:
+                self._member_effects(effects, member.on_roster(message))
+            case Frozen() if member and from_initiator:
+                self._member_effects(effects, member.on_frozen(message))
+            case Survivors() if member and from_initiator:
+                self._member_effects(effects, member.on_survivors(message))
+            case Certificate() if member and from_initiator:
+                self._member_effects(effects, member.on_certificate(message))
+            case Dealt() if collector:
+                self._collector_effects(effects, collector.on_dealt(sender, message))
+            case Ballot() if collector:
+                self._collector_effects(effects, collector.on_ballot(sender, message))
+            case Revealed() if collector:
+                self._collector_effects(effects, collector.on_revealed(sender, message))
+            case Manifest():
+                if member:
+                    member.on_manifest(message.signed)
+                if collector:
+                    self._collector_effects(effects, collector.on_manifest(sender, message.signed))
+            case _:
+                pass  # a session message in the wrong direction says nothing
+
+    def _member_effects(self, effects: list[Effect], given: Iterable[sm.Effect]) -> None:
+        for effect in given:
+            match effect:
+                case sm.Sign(statement):
+                    digest = statement.digest(self.plan.domain)
+                    fields = {"type": type(statement).__name__, "sid": self.sid.hex(), "digest": digest.hex()}
+                    effects.append(Journal("signed", self.plan.opened.round, fields))
+                case sm.Tell(to, message):
+                    self._send(effects, to, message)
+                case sm.TellAll(message):
+                    effects.append(Broadcast(message))
+                    self._local.append(message)
+                case sm.Keep(blob):
+                    effects.append(Store(blob))
+                case sm.Probe(owner, artefact, length):
+                    self._probing[artefact] = owner
+                    effects.append(FetchArtefact(owner, artefact, length))
+                case sm.Refuse(culprit, sentence):
+                    self.over = sentence
+                    self._fault(effects, culprit, sentence)
+                    if self.collector:
+                        self._collector_effects(effects, self.collector.on_refusal(self.me))
+                    else:
+                        effects.append(Send(self.plan.initiator, Refusal(self.sid, sentence[:300])))
+
+    def _collector_effects(self, effects: list[Effect], given: Iterable[sc.Effect]) -> None:
+        for effect in given:
+            match effect:
+                case sm.Tell(to, message):
+                    self._send(effects, to, message)
+                case sm.TellAll(message):
+                    effects.append(Broadcast(message))
+                    self._local.append(message)
+                case sc.Fetch(owner, artefact, length):
+                    self._fetching[artefact] = owner
+                    effects.append(FetchArtefact(owner, artefact, length))
+                case sc.Blame(culprit, sentence):
+                    self._fault(effects, culprit, sentence)
+                case sc.Abandon(sentence):
+                    self.over = sentence
+                    effects.append(Broadcast(Abandoned(self.sid, sentence[:300])))
+                case sc.Summed():
+                    self.summed = effect
+
+    def _send(self, effects: list[Effect], to: bytes, message: SessionMessage) -> None:
+        if to == self.me:
+            self._local.append(message)
+        else:
+            effects.append(Send(to, message))
+
+    def _fault(self, effects: list[Effect], culprit: bytes | None, sentence: str) -> None:
+        fields = {"sid": self.sid.hex(), "culprit": "0x" + culprit.hex() if culprit else "", "sentence": sentence}
+        effects.append(Journal("fault", self.plan.opened.round, fields))
+        effects.append(Report("warning", sentence, self.plan.opened.round, culprit))
