@@ -69,7 +69,9 @@ def check_record(record: EmissionRecord) -> tuple[EmissionFinding, ...]:
 
 
 def _phase_faults(row: PhaseUse, milli_cores: int, step: int) -> Iterator[tuple[str, str]]:
-    if row.cpu_us * 1000 > row.wall_us * milli_cores:
+    if (
+        row.cpu_us * 1000 > (row.wall_us + 2 * step) * milli_cores
+    ):  # a coarse time may lag a step, a coarse CPU time too
         claim = f"{row.cpu_us} us of CPU in {row.wall_us} us on {milli_cores}/1000 cores"
         yield "emission-cpu", f"{row.phase} claims {claim}"
     if row.gpu_uj > (row.wall_us + step) * MAX_GPU_UJ_PER_US:

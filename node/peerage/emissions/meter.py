@@ -163,14 +163,16 @@ class Meter:
         self._last = now
 
     def _publish(self, phase: Phase) -> PhaseUse:
-        """Takes out of a phase's sum what this record may say: whole steps of the resolution, and never more CPU time
-        than its cores had in its time (two clocks are not read at one instant; the difference waits for the next
-        record).
+        """Takes out of a phase's sum what this record may say: whole steps of the resolution, and, where it is exact,
+        never more CPU time than its cores had in its time (two clocks are not read at one instant). The rest waits for
+        the next record.
         """
         total, step = self._sums[phase], self._resolution_us
         bytes_step = BYTES_STEP if step else 0
         wall_us, wall_rest = coarsen(total.wall_us, step)
-        cpu_us, _ = coarsen(min(total.cpu_us, wall_us * self._probe.milli_cores // 1000), step)
+        cpu_us = min(total.cpu_us, wall_us * self._probe.milli_cores // 1000)
+        if step:
+            cpu_us, _ = coarsen(total.cpu_us, step)
         ram_bytes, _ = coarsen(total.byte_us // total.ram_us if total.ram_us else 0, bytes_step)
         gpu_uj, _ = coarsen(total.gpu_uj, step)  # steps of one watt over the resolution
         bytes_in, in_rest = coarsen(total.bytes_in, bytes_step)

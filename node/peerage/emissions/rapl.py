@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 
 def package_zones(root: Path = ROOT) -> tuple[Zone, ...]:
-    """Package counters only: core and dram are parts of one or beside it, psys holds it, mmio mirrors it. All or
-    none.
-    """
+    """Package counters only (core is part of one, dram beside it, psys around it, mmio its mirror); all or none."""
     zones: list[Zone] = []
     for folder in sorted((root / "sys/class/powercap").glob("intel-rapl:*")):
         try:
@@ -41,9 +39,7 @@ def package_zones(root: Path = ROOT) -> tuple[Zone, ...]:
 
 
 class HostEnergy:
-    """The host's dynamic energy and busy time since the probe, sampled at edges; the model's when there is no
-    counter.
-    """
+    """The host's dynamic energy and busy time since the probe, sampled at edges; without counters the model's rate."""
 
     def __init__(self, probe: HostProbe, counters: Counters) -> None:
         self._probe = probe
