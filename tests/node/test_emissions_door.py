@@ -22,7 +22,7 @@ from peerage.emissions import (
     parse_resolution,
     probe_from_json,
 )
-from peerage.emissions.codecarbon_door import check_country, probe_host
+from peerage.emissions.codecarbon_door import check_country, device_counter, probe_host
 from peerage.emissions.counters import SystemCounters, busy_between
 from peerage.emissions.factors import NationalFactor, choose, co2e_ug
 from peerage.emissions.labels import Band
@@ -222,3 +222,14 @@ def test_a_host_is_named_without_telling_its_name():
     assert facts.host_id() == facts.host_id()
     assert os.uname().nodename not in facts.host_id()
     assert len(json.loads(json.dumps(facts.host_id()))) == 16
+
+
+def test_gpu_counters_add_up_and_a_silent_device_keeps_its_last_value():
+    devices = [{"gpu_index": 0, "total_energy_consumption": 5}, {"gpu_index": 1, "total_energy_consumption": 2}]
+    read = device_counter(lambda: list(devices))
+    assert read() == 7000
+    devices[0] = {"gpu_index": 0, "total_energy_consumption": None}
+    devices[1] = {"gpu_index": 1, "total_energy_consumption": 3}
+    assert read() == 8000
+    assert device_counter(lambda: list(devices)) is None
+    assert device_counter(list) is None

@@ -75,16 +75,29 @@ def check_country(country: str | None) -> None:
 
 
 def gpu_counter() -> Callable[[], int] | None:
-    """Microjoules of all of the host's GPUs since some start, or None where there is none to ask. For `HostMeter`."""
+    """Microjoules of all of the host's GPUs since some start, or None where none can tell. For `HostMeter`."""
     with _quiet():
         devices = _devices()
-    if devices is None:
+        return None if devices is None else device_counter(devices.get_gpu_details)
+
+
+def device_counter(details: Callable[[], list[dict[str, Any]]]) -> Callable[[], int] | None:
+    """Adds the devices' own counters (NVML: millijoules). A device that fails to answer keeps its last value; None when
+    one never answered, because part of the GPUs would pass for all of them.
+    """
+
+    def ask() -> dict[int, int]:
+        with _quiet():
+            found = {row["gpu_index"]: row["total_energy_consumption"] for row in details()}
+        return {index: round(value * 1000) for index, value in found.items() if value is not None}
+
+    last = ask()
+    if not last or len(last) != len(details()):
         return None
 
     def read() -> int:
-        with _quiet():
-            details = devices.get_gpu_details()
-        return sum(int(row["total_energy_consumption"]) * 1000 for row in details)  # NVML speaks of millijoules
+        last.update(ask())
+        return sum(last.values())
 
     return read
 
