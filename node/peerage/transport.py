@@ -195,9 +195,7 @@ class Endpoint:
 
 # Letters, digits, dots and hyphens, or a bracketed IPv6 address: others write it, a socket library reads it.
 _HOST = r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\]"
-_ENDPOINT = re.compile(
-    r"tcp://([A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\]):([0-9]{1,5})/([0-9]{1,5})", re.ASCII
-)
+_ENDPOINT = re.compile(rf"tcp://({_HOST}):([0-9]{{1,5}})/([0-9]{{1,5}})", re.ASCII)
 _EVERYWHERE = ("0.0.0.0", "[::]")  # noqa: S104  (refused, not bound)
 
 

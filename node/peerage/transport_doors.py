@@ -19,6 +19,7 @@ _PORTS = range(
     20000, 32000
 )  # below where Linux and macOS put outgoing connections, so that a restart finds its port free
 _PORT_TRIES = 100
+_AT_ONCE = 64
 
 
 class Doors:
@@ -53,6 +54,7 @@ class Doors:
         """Control on ``port`` and bulk on the next, or on a free pair if it is 0; the control port. Raises
         InputError.
         """
+        self.control.ipv6 = self.bulk.ipv6 = host.startswith("[")
         if port:
             _bind(self.control, host, port)
             _bind(self.bulk, host, port + 1)
@@ -69,15 +71,16 @@ class Doors:
     def answer_zap(self, admits: Callable[[bytes], bool]) -> int:
         """Answer the handshakes that wait; how many were refused."""
         refused = 0
-        while True:
+        for _ in range(_AT_ONCE):
             try:
-                envelope, empty, *frames = self.zap.recv_multipart(zmq.NOBLOCK)
+                frames = self.zap.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
-                return refused
-            reply = zap_answer(frames, admits)
+                break
+            reply = zap_answer(frames[2:], admits)
             if reply is not None:
                 refused += reply[2] != b"200"
-                self.zap.send_multipart([envelope, empty, *reply])
+                self.zap.send_multipart([*frames[:2], *reply])
+        return refused
 
     def close(self) -> None:
         for door in (self.control, self.bulk, self.zap):

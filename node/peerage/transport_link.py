@@ -80,6 +80,7 @@ class Link:
         socket = self.socket
         tune(socket, settings)
         socket.immediate = True
+        socket.ipv6 = "[" in self.door.url
         socket.maxmsgsize = self._largest
         socket.sndhwm = settings.pending_frames
         socket.rcvhwm = self._receives

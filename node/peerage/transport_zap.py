@@ -18,8 +18,9 @@ def zap_answer(frames: Sequence[bytes], admits: Callable[[bytes], bool]) -> list
     """The reply to one request (envelope already removed), or None if it is not ZAP at all.
 
     Requests are [version, request id, domain, address, routing id, mechanism, credential…]; CURVE's one credential is
-    the raw key. A stranger gets 300, "not now", and not 400, "never": a peer whose registration we have not read yet
-    simply tries again.
+    the raw key. A stranger gets 400 and not 300 ("not now"): after a 300 libzmq leaves the caller waiting for the whole
+    handshake interval, and a peer whose registration we have not read yet would come in seconds late. After a 400 it
+    hears so at once and tries again.
     """
     if len(frames) < 6 or frames[0] != _VERSION:
         return None
@@ -29,5 +30,5 @@ def zap_answer(frames: Sequence[bytes], admits: Callable[[bytes], bool]) -> list
         return [_VERSION, request, b"400", b"CURVE in our domain only", b"", b""]
     key = credentials[0]
     if not admits(key):
-        return [_VERSION, request, b"300", b"not an active peer", b"", b""]
+        return [_VERSION, request, b"400", b"not an active peer", b"", b""]
     return [_VERSION, request, b"200", b"", key.hex().encode(), b""]
