@@ -51,9 +51,6 @@ interface IRoundLedger {
     /// @notice The number is not 1 + the highest parent round.
     error WrongRound(uint64 round, uint64 expected);
 
-    /// @notice The ledger is a whole window ahead of this round.
-    error RoundTooOld(uint64 round, uint64 newer);
-
     /// @notice Record a round.
     /// @param round What to record.
     /// @return record Its name.
