@@ -38,6 +38,7 @@ class Federation:
     chain_id: int
     registry: bytes
     round_ledger: bytes
+    vault: bytes
     terms: bytes  # the hash of the agreed terms: the genesis record, and the `params` of every session
     registered: frozenset[bytes]
     ring: Ring
