@@ -7,10 +7,10 @@ the auditor read the same file. Nothing here reads a file, a clock or the machin
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+
 from peerage_crypto.errors import InputError
 from peerage_crypto.thresholds import thresholds
 
-SCHEMA = 1
 FEW_PEERS = 4  # rules.md §1: three and four are allowed with a visible warning
 
 Exchange = Literal["masked", "plain"]
@@ -105,7 +105,7 @@ class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Federation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    schema: Literal[1] = SCHEMA
+    schema: Literal[1] = 1
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,63}$")] = "federation"
     peers: Annotated[int, Meta(ge=1, le=1000)] = 8
     rounds: Annotated[int, Meta(ge=1, le=1_000_000)] = 10
@@ -173,29 +173,16 @@ def _check_peers(peers: int, exchange: Exchange) -> tuple[str, ...]:
 
 
 def _check_source(data: DataSettings) -> None:
+    from peerage.partitions import parse  # noqa: PLC0415 - brings numpy, which reading a setting does not need
+
     kind, colon, rest = data.source.partition(":")
-    if data.source not in {"digits", "mnist"} and not (colon and rest):
+    if kind not in {"digits", "mnist"} and not (colon and rest):
         raise InputError(f"data.source = {data.source!r} is not known: use digits, mnist, csv:PATH or module:factory")
     if kind == "csv" and not data.label:
         raise InputError(f"data.source = {data.source!r} needs data.label (--label): the column to predict")
-    if data.source == "mnist" and not data.data_dir:
-        raise InputError('data.source = "mnist" needs data.data_dir (--data-dir): the folder with the four IDX files')
-    kind, colon, argument = data.partition.partition(":")
-    if kind == "iid" and not colon:
-        return
-    if kind not in {"dirichlet", "shards", "quantity"} or not _is_positive(argument, whole=kind == "shards"):
-        raise InputError(
-            f"data.partition = {data.partition!r} is not known: use iid, dirichlet:ALPHA, shards:K or quantity:ALPHA "
-            "(ALPHA > 0, K a whole number >= 1)"
-        )
-
-
-def _is_positive(text: str, *, whole: bool) -> bool:
-    try:
-        value = int(text) if whole else float(text)
-    except ValueError:
-        return False
-    return 0 < value < float("inf")
+    if kind == "mnist" and not data.data_dir:
+        raise InputError('data.source = "mnist" needs data.data_dir (--data-dir): the folder with the IDX files')
+    parse(data.partition)
 
 
 def _check_ledger(ledger: LedgerSettings) -> None:

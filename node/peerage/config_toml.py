@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
-from peerage_crypto.errors import InputError
 
-from peerage.config import Federation, Part, check_federation
+from peerage.config import EmissionSettings, Federation, LedgerSettings, Part, StoreSettings, check_federation
+from peerage_crypto.digest import tagged
+from peerage_crypto.errors import InputError
 
 MAX_BYTES = 1 << 20
 
@@ -129,3 +130,23 @@ def _value(value: object) -> str:
 def _string(text: str) -> str:
     """A TOML basic string: JSON's escapes are a subset of TOML's, except that DEL must be escaped too."""
     return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")
+
+
+def federation_hash(federation: Federation) -> bytes:
+    """32 bytes that name the agreed rules: the genesis of the ledger, the same on every peer's machine.
+
+    What belongs to one machine (folders, engine, country, store) or to a demonstration (cast) is not a rule.
+    """
+    data, shared = federation.data, "file" if federation.data.validation_file else ""
+    kind, _, rest = data.source.partition(":")
+    own_place = {"csv": "csv", "mnist": data.source}.get(kind, f":{rest.rpartition(':')[2]}" if rest else data.source)
+    rules = msgspec.structs.replace(
+        federation,
+        data=msgspec.structs.replace(data, source=own_place, data_dir="", validation_file=shared),
+        model=msgspec.structs.replace(federation.model, factory=f":{federation.model.factory.rpartition(':')[2]}"),
+        ledger=LedgerSettings(chain_id=federation.ledger.chain_id),
+        emissions=EmissionSettings(),
+        store=StoreSettings(),
+        cast=(),
+    )
+    return tagged("peerage/federation/1", to_toml(rules).encode())

@@ -15,18 +15,21 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Protocol, cast
-
-from peerage_crypto.errors import InputError, PeerageError, Unreachable
-from peerage_crypto.digest import tagged
+from typing import TYPE_CHECKING, Protocol, cast
 
 from peerage.factory import load_factory
 from peerage.status import PeerSpec, Status, send_status
+from peerage_crypto.digest import tagged
+from peerage_crypto.errors import InputError, PeerageError, Unreachable
+
+if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
 
 GRACE_SECONDS = 4.0  # how long a peer may take to stop by itself
 PRELOAD = ("peerage.preload",)
@@ -69,7 +72,7 @@ class PeerLauncher:
         if "forkserver" in multiprocessing.get_all_start_methods():
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload(list(preload))
-            self.context: multiprocessing.context.BaseContext = context
+            self.context: BaseContext = context
             self.note = ""
         else:
             self.context = multiprocessing.get_context("spawn")
@@ -143,7 +146,7 @@ def stop_all(peers: "list[PeerProcess]", *, at_once: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def default_interrupt_ignored():  # noqa: ANN201 - a context manager of nothing
+def default_interrupt_ignored() -> Iterator[None]:
     """A process started inside inherits an ignored SIGINT, from its first instruction on."""
     if threading.current_thread() is not threading.main_thread():
         yield

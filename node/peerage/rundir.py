@@ -97,9 +97,7 @@ def open_run_dir(root: Path, *, force: bool, resume: bool) -> RunDir:
     if resume and not run.federation.exists():
         raise InputError(f"--resume: {root} holds no run (no federation.toml)")
     if filled and not (force or resume):
-        raise InputError(
-            f"--out {root} is not empty: choose another, --resume that run, or --force to delete it"
-        )
+        raise InputError(f"--out {root} is not empty: choose another, --resume that run, or --force to delete it")
     if filled and force:
         _clear(run)
     try:
@@ -119,7 +117,7 @@ def _clear(run: RunDir) -> None:
     """--force deletes what a run makes, and only in a folder that looks like one: a wrong --out is no home folder."""
     ours = {
         "federation.toml", "deployment.json", "summary.json", "host.json", "host.jsonl", "model.safetensors",
-        "MODEL_CARD.md", "report.html", "run.log", "store", "peers", "chain", "secrets", "rewards.json", "baselines.json",
+        "MODEL_CARD.md", "report.html", "run.log", "store", "peers", "chain", "secrets",
     }  # fmt: skip
     foreign = sorted(entry.name for entry in run.root.iterdir() if entry.name not in ours)
     if foreign:
