@@ -56,7 +56,7 @@ class LoopbackNetwork:
     def transport(self, public_key: bytes) -> "LoopbackTransport":
         """A new peer's door; its key is what others must find in their directory before they hear it."""
         self._made += 1
-        return LoopbackTransport(self, public_key, Endpoint("loopback", 2 * self._made, 2 * self._made + 1))
+        return LoopbackTransport(self, public_key, Endpoint("127.0.0.1", 2 * self._made, 2 * self._made + 1))
 
     def down(self, address: bytes) -> None:
         """The peer falls silent: nothing reaches it and nothing leaves it, until ``up``."""

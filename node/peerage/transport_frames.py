@@ -48,7 +48,7 @@ class ChunkHeader(msgspec.Struct, array_like=True, forbid_unknown_fields=True, f
     answer: Answer
 
 
-class BadFrame(ValueError):  # noqa: N818 - it names what came, as the other Bad… of the project do
+class BadFrame(ValueError):
     """Bytes from a peer that are not what the protocol says; the text tells what is wrong with them."""
 
 

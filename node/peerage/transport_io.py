@@ -86,10 +86,16 @@ class Hub:
 
     def close(self, linger: float) -> None:
         """Ends everything; up to ``linger`` seconds for control frames on their way to peers that are there."""
+        until = time.monotonic() + linger
         for link in self._control.values():
-            if link.up:
+            # asking for POLLOUT also makes the socket notice a pipe that is younger than its last look
+            while (
+                link.up
+                and link.waiting
+                and link.socket.poll(max(0, int(1000 * (until - time.monotonic()))), zmq.POLLOUT)
+            ):
                 self._flush(link)
-            link.close(linger if link.up else 0.0)
+            link.close(max(0.0, until - time.monotonic()) if link.up else 0.0)
         for link in self._bulk.values():
             link.close()
         self.doors.close()

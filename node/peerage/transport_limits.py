@@ -21,8 +21,8 @@ class TransportSettings:
     """What waits for one peer that is connecting: so many frames, bytes, and no longer than this."""
     credits: int = 4
     """Chunks asked of one owner and not yet here: memory under way is owners x credits x 1 MiB."""
-    resend: float = 2.0
-    stall: float = 10.0
+    resend: float = 5.0
+    stall: float = 15.0
     """An owner that sends no chunk for this long has failed the fetch."""
     frames_a_second: float = 5000.0
     bytes_a_second: float = 16 * 1024 * 1024.0

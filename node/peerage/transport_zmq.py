@@ -53,8 +53,10 @@ class ZmqTransport:
             raise InputError(
                 f"port {port} is not from 1 to 65534 (the next one is needed too), nor 0 for any free pair"
             )
-        parse_endpoint(str(Endpoint(advertise or host, port or 1, port + 1 if port else 2)))
-        self._keys, self._host, self._port, self._advertise = keys, host, port, advertise or host
+        self._keys, self._port = keys, port
+        self._host = _address(host)
+        self._advertise = self._host if advertise is None else _address(advertise)
+        parse_endpoint(str(Endpoint(self._advertise, port or 1, port + 1 if port else 2)))
         self._settings = settings or TransportSettings()
         self._inbox: deque[Callable[[Hub], None]] = deque()
         self._wake_in, self._wake_out = socket.socketpair()
@@ -147,3 +149,12 @@ class ZmqTransport:
         hub = self._hub
         while self._inbox and hub is not None:
             self._inbox.popleft()(hub)
+
+
+def _address(host: str) -> str:
+    """A host name of our own configuration, as the address that goes on the ledger. InputError if it has none."""
+    try:
+        family, _, _, _, where = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"host {host!r} has no address on this network ({error}); give an IP address") from error
+    return f"[{where[0]}]" if family == socket.AF_INET6 else str(where[0])

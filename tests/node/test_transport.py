@@ -10,7 +10,7 @@ from peerage_crypto.errors import InputError, OurError
 from peerage_crypto.identity import CurveKeys
 
 
-@pytest.mark.parametrize("text", ["tcp://127.0.0.1:40001/40002", "tcp://peer.example.org:1/65535", "tcp://[::1]:7/8"])
+@pytest.mark.parametrize("text", ["tcp://127.0.0.1:40001/40002", "tcp://192.0.2.7:1/65535", "tcp://[::1]:7/8"])
 def test_an_endpoint_reads_as_it_is_written(text):
     assert str(parse_endpoint(text)) == text
 
@@ -35,6 +35,12 @@ def test_an_endpoint_names_two_doors():
         "ipc:///etc/passwd",
         "inproc://zeromq.zap.01",
         "tcp://a;b:1/2",
+        "tcp://slow-name.example.org:1/2",
+        "tcp://1.2.3.4.5:1/2",
+        "tcp://[::::]:1/2",
+        "tcp://[127.0.0.1:1/2",
+        "tcp://224.0.0.1:1/2",
+        "tcp://256.0.0.1:1/2",
         "tcp://127.0.0.1:1/2\n",
         "tcp://127.0.0.1:١/2",  # noqa: RUF001
         "tcp://" + "a" * 300 + ":1/2",

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import zmq
 
-from peerage.transport import CHUNK, CONTROL_LIMIT, PeerContact, PeerFault, Received, parse_endpoint
+from peerage.transport import CHUNK, CONTROL_LIMIT, Dropped, PeerContact, PeerFault, Received, parse_endpoint
 from peerage.transport_doors import Doors
 from peerage.transport_frames import ChunkRequest, encode
 from peerage.transport_limits import TransportSettings
