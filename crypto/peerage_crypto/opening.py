@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from peerage_crypto.secagg_judge import Proven
     from peerage_crypto.session import SessionTranscript
 
-PairNumber = Annotated[int, msgspec.Meta(ge=0, le=2**64 - 1)]
+PairNumber = Annotated[int, msgspec.Meta(ge=0)]  # below 2^w; msgspec bounds integers to 64 bits by itself
 
 
 class Openings(msgspec.Struct, frozen=True, tag="openings"):

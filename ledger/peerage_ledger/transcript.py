@@ -25,7 +25,7 @@ NOTHING = bytes(32)  # stands where a round has no direction: it was closed unsc
 MAX_TRANSCRIPT_BYTES = 4 << 20
 
 T = TypeVar("T")
-Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Number = int  # signed, within the ring
 
 
 class Versioned(msgspec.Struct, frozen=True, array_like=True, order=True):
