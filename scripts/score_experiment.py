@@ -33,8 +33,8 @@ class Setup:
     rounds: int = 12
     partition: str = "dirichlet:0.5"
     epochs: int = 2
-    batch_size: int = 32
-    learning_rate: float = 0.1
+    batch_size: int = 16
+    learning_rate: float = 0.3
     momentum: float = 0.9
     clip: float = 8.0
     frac_bits: int = 16
@@ -47,7 +47,7 @@ class Setup:
 class Rules:
     cap: int = 2
     window: int = 12
-    pots: str = "equal"  # equal | gain | root-gain
+    pots: str = "members"  # equal | members | gain | gain-members: what a round's pot is proportional to
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def play(setup: Setup, seed: int) -> Played:
     return Played(rounds, evaluate(model, splits.test).accuracy, longest, [len(part) for part in parts])
 
 
-def update(  # noqa: PLR0917 - one story, told once
+def update(
     model: torch.nn.Module,
     base: np.ndarray,
     applied: Sequence[np.ndarray],
@@ -142,11 +142,7 @@ def pay(scores: Sequence[Mapping[int, int]], peers: int, rules: Rules) -> list[f
 
 def weight(scores: Mapping[int, int], rules: Rules) -> Fraction:
     gain = max(0, sum(scores.values()))
-    if rules.pots == "gain":
-        return Fraction(gain)
-    if rules.pots == "root-gain":
-        return Fraction(int(np.sqrt(float(gain))))
-    return Fraction(1)
+    return Fraction((gain if "gain" in rules.pots else 1) * (len(scores) if "members" in rules.pots else 1))
 
 
 DEMO = {6: "parent-back", 9: "random-labels"}
@@ -202,7 +198,7 @@ def main() -> None:
     parser.add_argument("--partition", default=defaults.partition)
     parser.add_argument("--cap", type=int, default=rules.cap)
     parser.add_argument("--window", type=int, default=rules.window)
-    parser.add_argument("--pots", nargs="+", default=["equal", "gain", "root-gain"])
+    parser.add_argument("--pots", nargs="+", default=["members", "gain"])
     parser.add_argument("--scenarios", nargs="+", default=list(SCENARIOS), choices=list(SCENARIOS))
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()

@@ -34,7 +34,7 @@ BEYOND = 16.0  # how far past the declared unit another peer's values may lie: 2
 
 
 class Numeric(msgspec.Struct, frozen=True):
-    """Values are divided by 2^scale, a declared unit that brings them near -1..1: only then do they fit a masked sum."""
+    """Values are divided by 2^scale, a declared unit that brings them near -1..1: so they fit a masked sum."""
 
     name: str
     scale: int

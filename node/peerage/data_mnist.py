@@ -26,9 +26,9 @@ LARGEST = 1 << 29  # bytes of one file once unpacked: 11 x MNIST; a gzip header 
 
 
 def mnist(folder: Path, first: int | None = None) -> tuple[Dataset, Dataset]:
-    """(train, test), pixels scaled to 0..1 and flattened to (n, rows * columns); `first` keeps that many to train on."""
+    """(train, test), pixels scaled to 0..1 and flattened to (n, rows * columns); `first` keeps so many to train on."""
     if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}; --data-dir names the one with {NAMES[0]} and so on.")
+        raise InputError(f"there is no folder {folder}: --data-dir names the one with the IDX files.")
     paths = [_find(folder, name) for name in NAMES]
     train = _pair(paths[0], paths[1], first)
     test = _pair(paths[2], paths[3], None)

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from peerage_crypto.errors import InputError
 
 if TYPE_CHECKING:
