@@ -14,30 +14,30 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from coincurve import PrivateKey, PublicKey
+from Crypto.Protocol.KDF import scrypt
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from peerage_crypto.digest import keccak256
 from peerage_crypto.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1
 DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 
 SCRYPT_N, SCRYPT_R, SCRYPT_P = 1 << 18, 8, 1  # geth's and eth-account's strength
 MAX_SCRYPT_MEMORY = 1 << 30  # bytes; a keystore may come from anywhere and names its own cost
-MAX_SCRYPT_LANES = 16
+MAX_SCRYPT_BLOCKS = 128  # r * p
 MAX_PBKDF2_ROUNDS = 10_000_000
 
 
-class BadSignature(ValueError):  # noqa: N818 - it reads as what it is
+class BadSignature(ValueError):
     """No account can have made these bytes as a signature."""
 
 
@@ -173,7 +173,7 @@ def encrypt_keystore(secret: bytes, password: str, *, n: int = SCRYPT_N, rand: b
     if len(rand) != 64 or len(secret) != 32:
         raise ValueError("a keystore takes a secret of 32 bytes and 64 random bytes")
     salt, iv, name = rand[:32], rand[32:48], rand[48:]
-    key = Scrypt(salt=salt, length=32, n=n, r=SCRYPT_R, p=SCRYPT_P).derive(password.encode())
+    key = _scrypt(password, salt, n, SCRYPT_R, SCRYPT_P)
     ciphertext = _aes128_ctr(key, iv, secret)
     return {
         "version": 3,
@@ -228,12 +228,18 @@ def _stretch(kdf: str, params: Mapping[str, object], password: str) -> bytes:
         raise ValueError("dklen must be 32")
     if kdf == "scrypt":
         n, r, p = number("n"), number("r"), number("p")
-        if 128 * n * r > MAX_SCRYPT_MEMORY or p > MAX_SCRYPT_LANES:
-            raise ValueError("scrypt would take more than 1 GiB or 16 lanes")
-        return Scrypt(salt=salt, length=32, n=n, r=r, p=p).derive(password.encode())
+        if 128 * n * r > MAX_SCRYPT_MEMORY or r * p > MAX_SCRYPT_BLOCKS:
+            raise ValueError("scrypt would take more than 1 GiB, or r * p more than 128")
+        return _scrypt(password, salt, n, r, p)
     if kdf == "pbkdf2" and params.get("prf") == "hmac-sha256" and number("c") <= MAX_PBKDF2_ROUNDS:
         return PBKDF2HMAC(algorithm=SHA256(), length=32, salt=salt, iterations=number("c")).derive(password.encode())
     raise ValueError(f"the key derivation {kdf} is not known")
+
+
+def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
+    # pycryptodome's, because OpenSSL refuses r = 1 with n = 2^18, which older wallets (and the definition) use
+    stretch = cast("Callable[..., bytes]", scrypt)  # its stub wants str where its code wants bytes
+    return stretch(password.encode(), salt, 32, N=n, r=r, p=p)
 
 
 def _aes128_ctr(key: bytes, iv: bytes, data: bytes) -> bytes:

@@ -1,0 +1,158 @@
+import json
+from fractions import Fraction
+from math import floor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from peerage_crypto.errors import InputError
+from peerage_crypto.fixedpoint import (
+    BLOCK,
+    Ring,
+    check_headroom,
+    clip_norm,
+    dequantise,
+    into_ring,
+    quantise,
+    ring,
+    to_signed,
+)
+
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "fixedpoint.json").read_text())
+settled = settings(derandomize=True, deadline=None, max_examples=100)
+reals = st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=50)
+widths = st.sampled_from([16, 32, 64])
+
+
+@pytest.mark.parametrize("case", VECTORS["quantised"], ids=lambda c: f"f={c['frac_bits']}, {c['seed']}")
+def test_rounding_is_the_same_for_ever(case):
+    quantised = quantise(np.array(case["values"]), case["frac_bits"], bytes.fromhex(case["seed"]))
+
+    assert quantised.tolist() == case["integers"]
+    assert quantised.dtype == np.int64
+
+
+@pytest.mark.parametrize("values", VECTORS["values_refused"], ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_has_no_place_on_the_grid_is_refused(values, dtype):
+    with pytest.raises(ValueError, match="NaN"):
+        quantise(np.array([float(v) for v in values], dtype), 16, b"seed")
+
+
+@settled
+@given(reals, st.integers(0, 24), st.binary(max_size=40))
+def test_a_value_is_rounded_to_a_neighbour_and_a_whole_number_to_itself(values, frac_bits, seed):
+    quantised = quantise(np.array(values, np.float32), frac_bits, seed).tolist()
+
+    for value, integer in zip(values, quantised, strict=True):
+        exact = Fraction(value) * 2**frac_bits
+        assert integer in (floor(exact), -floor(-exact))
+
+
+@settled
+@given(st.integers(-(2**52), 2**52), st.binary(max_size=8))
+def test_large_whole_numbers_stay_themselves(integer, seed):
+    assert quantise(np.full(64, float(integer)), 0, seed).tolist() == [integer] * 64
+
+
+def test_rounding_is_right_on_average():
+    values = np.full(400_000, 0.3)
+
+    mean = dequantise(quantise(values, 4, b"seed"), 4).mean()
+
+    assert abs(mean - 0.3) < 5 * (1 / 16) * np.sqrt(0.8 * 0.2 / 400_000)  # five standard errors: 0.3 * 16 = 4.8
+
+
+def test_seeds_differ_and_blocks_do_not_repeat():
+    halves = quantise(np.full(3 * BLOCK + 5, 0.5), 0, b"one")
+
+    assert not np.array_equal(halves, quantise(np.full(3 * BLOCK + 5, 0.5), 0, b"two"))
+    assert not np.array_equal(halves[:BLOCK], halves[BLOCK : 2 * BLOCK])
+    assert np.array_equal(halves[: BLOCK + 3], quantise(np.full(BLOCK + 3, 0.5), 0, b"one"))
+
+
+def test_both_float_widths_round_alike_and_nothing_becomes_nothing():
+    values = np.linspace(-1, 1, 99).astype(np.float32)
+
+    assert np.array_equal(quantise(values, 16, b"s"), quantise(values.astype(np.float64), 16, b"s"))
+    assert quantise(np.zeros(0), 16, b"s").tolist() == []
+
+
+@pytest.mark.parametrize("case", VECTORS["ring"], ids=lambda c: f"w={c['bits']}")
+def test_twos_complement(case):
+    words = into_ring(np.array(case["integers"], np.int64), ring(case["bits"]))
+
+    assert words.tolist() == case["words"]
+    assert words.dtype == ring(case["bits"]).dtype
+    assert to_signed(words).tolist() == case["integers"]
+
+
+@settled
+@given(widths, st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=30))
+def test_the_ring_is_arithmetic_mod_its_modulus(bits, integers):
+    array = np.array(integers, np.int64)
+
+    assert into_ring(array, ring(bits)).tolist() == [i % 2**bits for i in integers]
+    assert int(into_ring(array, ring(bits)).sum(dtype=ring(bits).dtype)) == sum(integers) % 2**bits
+
+
+@settled
+@given(widths, st.integers(1, 12), st.floats(0.01, 100), st.data())
+def test_within_the_headroom_a_sum_comes_back_exactly(bits, n, bound, data):
+    frac_bits = data.draw(st.integers(0, 24))
+    try:
+        check_headroom(n, frac_bits, bound, ring(bits))
+    except InputError:
+        return
+    signs = data.draw(st.sampled_from([(1, 1), (-1, -1), (1, -1)]))
+    updates = [quantise(np.array([bound * s for s in signs]), frac_bits, bytes([i])) for i in range(n)]
+    total = np.zeros(2, ring(bits).dtype)
+    for update in updates:
+        total += into_ring(update, ring(bits))
+
+    assert to_signed(total).tolist() == np.sum(updates, axis=0).tolist()
+
+
+@pytest.mark.parametrize("case", VECTORS["headroom"], ids=lambda c: f"n={c['n']}, f={c['frac_bits']}, w={c['bits']}")
+def test_a_setting_that_overflows_is_refused_with_the_nearest_legal_one(case):
+    setting = (case["n"], case["frac_bits"], case["bound"], ring(case["bits"]))
+    if case["legal"]:
+        check_headroom(*setting)
+        return
+    with pytest.raises(InputError, match=case["remedy"]):
+        check_headroom(*setting)
+
+
+@pytest.mark.parametrize(("n", "frac_bits", "bound"), [(0, 16, 1.0), (2, -1, 1.0), (2, 16, 0.0), (2, 16, float("nan"))])
+def test_settings_without_a_meaning_are_refused(n, frac_bits, bound):
+    with pytest.raises(InputError, match="must be positive"):
+        check_headroom(n, frac_bits, bound, ring(32))
+
+
+def test_a_ring_of_another_width_is_refused_and_its_words_are_unsigned():
+    with pytest.raises(InputError, match="choose 16, 32 or 64"):
+        ring(24)
+    with pytest.raises(ValueError, match="unsigned"):
+        to_signed(np.zeros(3, np.int32))
+    assert (Ring(16).modulus, Ring(16).word_bytes, ring(32)) == (65536, 2, Ring(32))
+
+
+@settled
+@given(reals, st.floats(0.001, 1e7))
+def test_clipping_shortens_and_never_turns(values, l2):
+    vector = np.array(values, np.float32)
+    clipped, factor = clip_norm(vector, l2)
+
+    assert np.linalg.norm(clipped) <= l2 * (1 + 1e-12)
+    assert 0 < factor <= 1
+    assert np.array_equal(clipped, vector.astype(np.float64) * factor)
+    assert (factor == 1.0) == (np.linalg.norm(vector.astype(np.float64)) <= l2 * (1 + 1e-15))
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "1e200"])
+def test_a_vector_without_a_length_is_not_clipped(value):
+    with pytest.raises(ValueError, match="finite"):
+        clip_norm(np.array([1.0, float(value)]), 8.0)
