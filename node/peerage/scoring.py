@@ -10,7 +10,7 @@ artefacts: each peer recomputes g and refuses to open for another one.
 from __future__ import annotations
 
 from copy import deepcopy
-from math import frexp, isfinite
+from math import frexp, isfinite, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,17 +65,17 @@ def novel(gbar: NDArray[np.float64], applied: Sequence[NDArray[np.float32]]) -> 
     basis: list[NDArray[np.float64]] = []
     for step in applied:
         vector = step.astype(np.float64)
-        length = float(np.linalg.norm(vector))
+        length = _length(vector)
         for _ in range(2):  # once leaves rounding behind when steps are nearly parallel (Giraud & Langou 2002)
             for known in basis:
-                vector = vector - (vector @ known) * known
-        rest = float(np.linalg.norm(vector))
+                vector = vector - _dot(vector, known) * known
+        rest = _length(vector)
         if rest > 1e-9 * length:
             basis.append(vector / rest)
     rest_of_g = gbar.copy()
     for _ in range(2):
         for known in basis:
-            rest_of_g -= (rest_of_g @ known) * known
+            rest_of_g -= _dot(rest_of_g, known) * known
     return rest_of_g
 
 
@@ -93,14 +93,14 @@ def integer_direction(
             f"a ring of {ring_bits} bits leaves no room for scores at frac_bits = {frac_bits} and clip = {clip}: "
             f"lower frac_bits to {max(1, int(ring_bits - 9 - np.log2(clip)))}."
         )
-    length = float(np.linalg.norm(gbar))
+    length = _length(gbar)
     if not isfinite(length) or length == 0:
         return np.zeros(len(gbar), dtype=np.int64), 0
     uniform = np.random.Generator(np.random.Philox(key=int.from_bytes(seed[:16], "little"))).random(len(gbar))
     exponent = min(COMMON_EXPONENT, frexp(longest / length)[1])  # one too many at most; rounding adds length too
     while True:
         g = np.floor(gbar * 2.0**exponent + uniform).astype(np.int64)
-        if float(g.astype(np.float64) @ g.astype(np.float64)) <= longest * longest:
+        if _length(g.astype(np.float64)) <= longest:
             return g, exponent
         exponent -= 1
 
@@ -113,7 +113,18 @@ def comparable(opened: int, exponent: int) -> int:
 def cosine(one: NDArray[np.generic], other: NDArray[np.generic]) -> float:
     """1.0 for equal directions; two directions without length are the same one."""
     a, b = one.astype(np.float64), other.astype(np.float64)
-    lengths = float(np.linalg.norm(a)) * float(np.linalg.norm(b))
+    lengths = _length(a) * _length(b)
     if lengths == 0:
         return 1.0 if not a.any() and not b.any() else 0.0
-    return float(a @ b) / lengths
+    return _dot(a, b) / lengths
+
+
+def _dot(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Summed in numpy's fixed pairwise order: a BLAS would share it among threads, in another order on each machine,
+    and with many peers on one host the threads' quarrel takes a hundred times longer than the sum.
+    """
+    return float(np.sum(one * other))
+
+
+def _length(vector: NDArray[np.float64]) -> float:
+    return sqrt(_dot(vector, vector))
