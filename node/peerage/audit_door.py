@@ -1,4 +1,4 @@
-"""The command line's one way to the auditor, which is imported when asked for: it brings numpy, torch and the ledger."""
+"""The one way to the auditor, which is imported when asked for: it brings numpy, torch and the ledger."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
@@ -146,7 +146,7 @@ def stop_all(peers: "list[PeerProcess]", *, at_once: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def default_interrupt_ignored() -> Iterator[None]:
+def default_interrupt_ignored() -> Generator[None]:
     """A process started inside inherits an ignored SIGINT, from its first instruction on."""
     if threading.current_thread() is not threading.main_thread():
         yield

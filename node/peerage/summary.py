@@ -1,5 +1,6 @@
 """`summary.json`: what a run did, in keys that stay. `compose` is pure; `federation` gathers what it needs."""
 
+import builtins
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -31,7 +32,7 @@ class Seconds(msgspec.Struct, frozen=True, kw_only=True):
     baselines: float = 0.0
 
 
-class Bytes(msgspec.Struct, frozen=True, kw_only=True):
+class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     """`raw`: 4 bytes a parameter for each update that went into a round."""
 
     sent: int = 0
@@ -94,7 +95,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     aggregate_sha256: str
     accuracy: Accuracy
     seconds: Seconds
-    bytes: Bytes
+    bytes: Traffic
     ledger: LedgerCost
     rewards: Rewards
     emissions: Emissions
@@ -105,7 +106,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     lost: dict[str, str] = {}  # peers that ended unasked: name -> what they said
     audit: Verdict = Verdict()
 
-    def to_json(self) -> bytes:
+    def to_json(self) -> builtins.bytes:
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
@@ -142,9 +143,9 @@ def phase_seconds(metrics: Mapping[str, Sequence[RoundMetrics]], phases: Iterabl
     return sum(per_peer) / len(per_peer) if per_peer else 0.0
 
 
-def traffic(metrics: Mapping[str, Sequence[RoundMetrics]], statuses: Mapping[str, Status]) -> Bytes:
+def traffic(metrics: Mapping[str, Sequence[RoundMetrics]], statuses: Mapping[str, Status]) -> Traffic:
     raw = sum(4 * m.parameters for m in _all(metrics) if m.took_part)
-    return Bytes(sent=sum(status.bytes_sent for status in statuses.values()), raw=raw)
+    return Traffic(sent=sum(status.bytes_sent for status in statuses.values()), raw=raw)
 
 
 def peer_accuracies(statuses: Mapping[str, Status]) -> tuple[float | None, float | None]:

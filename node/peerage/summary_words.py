@@ -53,9 +53,8 @@ def _peers(summary: Summary, federation: Federation) -> Iterator[str]:
         part = "" if behaviour == "honest" else behaviour
         energy = 1000 * summary.emissions.by_peer.get(account, 0.0)
         yield f"{name:<10}{amount(summary.rewards.by_peer.get(account, '0')):>14}{energy:>10.2f}  {part}".rstrip()
-    yield f"{'in all':<10}{amount(summary.rewards.paid):>14}{1000 * summary.emissions.energy_wh:>10.2f}  " + (
-        f"of a pool of {amount(summary.rewards.pool)}"
-    )
+    paid, pool, energy = summary.rewards.paid, summary.rewards.pool, 1000 * summary.emissions.energy_wh
+    yield f"{'in all':<10}{amount(paid):>14}{energy:>10.2f}  of a pool of {amount(pool)}"
 
 
 def _absences(absent: tuple[Missing, ...]) -> str:
@@ -114,7 +113,7 @@ def _verdict(summary: Summary) -> str:
         return "Audit: not done."
     if audit.ok:
         return (
-            "Audit: PASS. It re-added the masked vectors, recomputed every model, score and payout from the artefacts, and "
-            "checked them against signatures and the archived chain: it took nobody's word, the launcher's included."
+            "Audit: PASS. It re-added the masked vectors, recomputed every model, score and payout from the artefacts, "
+            "and checked them against signatures and the archived chain: it took nobody's word, the launcher's included."
         )
     return f"Audit: {audit.findings} findings; `peerage audit` lists them with round, peer and fault."
