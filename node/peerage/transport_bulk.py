@@ -183,7 +183,7 @@ class Uploads:
         self._recent: deque[tuple[bytes, memoryview]] = deque(maxlen=_CACHED)
 
     def answer(self, request: ChunkRequest) -> tuple[ChunkHeader, memoryview]:
-        blob = self._blob(request.artefact)
+        blob = self.find(request.artefact)
         if blob is None:
             return ChunkHeader(1, request.artefact, request.offset, 0, Answer.MISSING), memoryview(b"")
         total = len(blob)
@@ -192,7 +192,7 @@ class Uploads:
         header = ChunkHeader(1, request.artefact, request.offset, total, Answer.CHUNK)
         return header, blob[request.offset : request.offset + CHUNK]
 
-    def _blob(self, artefact: bytes) -> memoryview | None:
+    def find(self, artefact: bytes) -> memoryview | None:
         for name, blob in self._recent:
             if name == artefact:
                 return blob

@@ -149,7 +149,7 @@ class Hub:
 
     def fetch(self, owner: bytes, artefact: bytes, size_limit: int) -> None:
         if owner == self._me:
-            found = self.uploads.lookup(artefact)
+            found = self.uploads.find(artefact)
             reason = "this peer does not have it itself"
             self._emit(
                 FetchFailed(owner, artefact, reason) if found is None else Fetched(owner, artefact, bytes(found))

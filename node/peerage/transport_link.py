@@ -23,6 +23,9 @@ _HANDSHAKE_FAILED = (
 )
 
 
+_IN_SOCKET = 100  # frames; the rest waits in our own queue, which also counts bytes and age
+
+
 class LinkEvent(enum.Enum):
     """What the monitor says of a link."""
 
@@ -82,7 +85,7 @@ class Link:
         socket.immediate = True
         socket.ipv6 = "[" in self.door.url
         socket.maxmsgsize = self._largest
-        socket.sndhwm = settings.pending_frames
+        socket.sndhwm = _IN_SOCKET
         socket.rcvhwm = self._receives
         socket.reconnect_ivl = int(1000 * settings.reconnect)  # libzmq adds the jitter
         socket.reconnect_ivl_max = int(1000 * settings.reconnect_most)

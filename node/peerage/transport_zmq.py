@@ -63,6 +63,7 @@ class ZmqTransport:
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
         self._sink: Sink | None = None
+        self._lookup: Serve = _nothing
         self._hub: Hub | None = None
         self._thread: Thread | None = None
         self._closed = False
@@ -90,7 +91,7 @@ class ZmqTransport:
         self._post(lambda hub: hub.direct(contacts))
 
     def serve(self, lookup: Serve) -> None:
-        self._post(lambda hub: setattr(hub.uploads, "lookup", lookup))
+        self._lookup = lookup  # at once: whoever hears of an artefact after this call may ask for it
 
     def send(self, to: bytes, frame: bytes) -> None:
         check_frame(frame)
@@ -126,6 +127,7 @@ class ZmqTransport:
     def _run(self, outcome: "SimpleQueue[int | Exception]") -> None:
         """The I/O thread, from the sockets' making to their end."""
         hub = Hub(self._keys, self._settings, self._wake_out.fileno(), self._on_wake)
+        hub.uploads.lookup = self._look_up
         self._hub = hub
         linger = 0.0
         try:
@@ -142,6 +144,9 @@ class ZmqTransport:
         finally:
             hub.close(linger)
 
+    def _look_up(self, artefact: bytes) -> bytes | memoryview | None:
+        return self._lookup(artefact)
+
     def _on_wake(self) -> None:
         with suppress(BlockingIOError):
             while self._wake_out.recv(4096):
@@ -149,6 +154,10 @@ class ZmqTransport:
         hub = self._hub
         while self._inbox and hub is not None:
             self._inbox.popleft()(hub)
+
+
+def _nothing(_artefact: bytes) -> None:
+    return None
 
 
 def _address(host: str) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -36,10 +37,10 @@ QUICK = TransportSettings(heartbeat=0.1, silence=0.5, reconnect=0.02, reconnect_
 class Peer:
     """A transport, its name, and what it was told."""
 
-    def __init__(self, name, settings=QUICK, port=0):
+    def __init__(self, name, settings=QUICK, port=0, host="127.0.0.1"):
         self.address = bytes([name]) * 20
         self.keys = CurveKeys.from_secret(hashlib.sha256(bytes([name])).digest())
-        self.transport = ZmqTransport(self.keys, "127.0.0.1", port, settings=settings)
+        self.transport = ZmqTransport(self.keys, host, port, settings=settings)
         self.endpoint = self.transport.bind()
         self.events = SimpleQueue()
         self.transport.start(self.address, self.events.put)
@@ -115,6 +116,34 @@ def test_a_peer_may_write_to_and_fetch_from_itself(meet):
     assert a.next(Received) == Received(a.address, b"note")
     assert a.next(Fetched) == Fetched(a.address, name, b"blob")
     assert a.next(FetchFailed).artefact == bytes(32)
+
+
+def test_a_store_that_cannot_be_read_has_nothing(meet):
+    a, b = meet(1, 2)
+
+    def broken(_artefact):
+        raise PermissionError
+
+    a.transport.serve(broken)
+    for peer in (a, b):
+        peer.transport.fetch(a.address, bytes(32), 1)
+        assert "not have" in peer.next(FetchFailed).reason
+
+
+def test_peers_meet_over_ipv6():
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            pass
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    a, b = Peer(1, host="[::1]"), Peer(2, host="::1")
+    try:
+        introduce(a, b)
+        a.transport.send(b.address, b"hello")
+        assert b.next(Received) == Received(a.address, b"hello")
+    finally:
+        a.transport.close()
+        b.transport.close()
 
 
 def test_frames_of_one_sender_stay_in_order_and_the_longest_passes(meet):
