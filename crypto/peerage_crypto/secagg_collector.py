@@ -96,7 +96,8 @@ class Collector:
         self.u2: tuple[bytes, ...] = ()
         self.u3: tuple[bytes, ...] = ()
         self.vectors: dict[bytes, NDArray[np.unsignedinteger]] = {}
-        self._opened = opened
+        self.opened = opened
+        self._asked: list[TellOne | TellAll] = []  # what the current step waits for an answer to
         self._expected = set(expected)  # who may still deliver in this step
         self._gone: set[bytes] = set()  # nothing more is expected of these, whatever they still send counts
         self._joins: dict[bytes, Signed[JoinIntent]] = {}
@@ -210,6 +211,31 @@ class Collector:
         self._expected.clear()
         return self._advance()
 
+    def expects(self, peer: bytes) -> bool:
+        """Whether this peer may still deliver in the current step."""
+        return peer in self._expected
+
+    def remind(self) -> list[Effect]:
+        """Say the current step's message again to those who have not answered; they repeat the same bytes."""
+        missing = self._expected - self._delivered()
+        return [
+            TellOne(effect.to, effect.message) if isinstance(effect, TellOne) else TellOne(peer, effect.message)
+            for effect in self._asked
+            for peer in sorted(missing)
+            if isinstance(effect, TellAll) or effect.to == peer
+        ]
+
+    def _delivered(self) -> set[bytes]:
+        return {
+            Step.SHARES: set(self._dealt),
+            Step.VECTORS: set(self._manifests),
+            Step.VOTES: set(self._votes),
+        }.get(self.step, set())
+
+    def _ask(self, effects: list[TellOne | TellAll]) -> list[Effect]:
+        self._asked = effects
+        return list(effects)
+
     # -- progress ------------------------------------------------------------------------------------------------------
 
     def _advance(self) -> list[Effect]:
@@ -234,7 +260,7 @@ class Collector:
         except ValueError as error:
             return self._abandon(str(error))
         self._next(Step.SHARES, self.roster.members)
-        return [TellAll(RosterMessage(self.plan.sid, joins))]
+        return self._ask([TellAll(RosterMessage(self.plan.sid, joins))])
 
     def _freeze(self) -> list[Effect]:
         roster = self._roster()
@@ -244,15 +270,15 @@ class Collector:
         bitmap = roster.bitmap(frozenset(self.u2))
         self._bitmaps = (bitmap, b"")
         self._next(Step.VECTORS, self.u2)
-        effects: list[Effect] = []
+        frozen: list[TellOne | TellAll] = []
         for holder in self.u2:
             packets = tuple(
                 self._dealt[dealer].packets[roster.members.index(holder) - (holder > dealer)]
                 for dealer in self.u2
                 if dealer != holder
             )
-            effects.append(TellOne(holder, Frozen(self.plan.sid, bitmap, packets)))
-        return effects
+            frozen.append(TellOne(holder, Frozen(self.plan.sid, bitmap, packets)))
+        return self._ask(frozen)
 
     def _call_vote(self) -> list[Effect]:
         roster = self._roster()
@@ -264,7 +290,7 @@ class Collector:
         self._bitmaps = (self._bitmaps[0], bitmap)
         self._survivors = roster.survivors_digest(bitmap, manifests)
         self._next(Step.VOTES, self.u3)
-        return [TellAll(Survivors(self.plan.sid, bitmap, manifests))]
+        return self._ask([TellAll(Survivors(self.plan.sid, bitmap, manifests))])
 
     def _certify(self) -> list[Effect]:
         roster = self._roster()
@@ -272,7 +298,7 @@ class Collector:
             return self._abandon(f"only {len(self._votes)} of the {roster.limits.quorum} votes that a quorum needs")
         votes = tuple(self._votes[a] for a in sorted(self._votes))
         self._next(Step.REVEALS, tuple(sorted(self._votes)))
-        return [TellAll(Certificate(self.plan.sid, self._bitmaps[1], self._survivors, votes))]
+        return self._ask([TellAll(Certificate(self.plan.sid, self._bitmaps[1], self._survivors, votes))])
 
     def _unmask(self) -> list[Effect]:
         roster = self._roster()
@@ -287,7 +313,7 @@ class Collector:
         self.step = Step.DONE
         transcript = SessionTranscript(
             schema=1,
-            opened=self._opened,
+            opened=self.opened,
             joins=roster.joins,
             u2=self._bitmaps[0],
             u3=self._bitmaps[1],

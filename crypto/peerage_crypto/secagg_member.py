@@ -166,6 +166,7 @@ class Member:
         self._probing: set[bytes] = set()
         self._waiting: Survivors | None = None
         self._opened_for: bytes | None = None
+        self._answers: dict[SessionMessage, list[Effect]] = {}  # a repeated request gets the same bytes again
 
     # -- joining -------------------------------------------------------------------------------------------------------
 
@@ -197,7 +198,7 @@ class Member:
     def on_roster(self, message: RosterMessage) -> list[Effect]:
         """Accept one legal roster, and deal my three secrets to it."""
         if self.stage is not Stage.JOINED:
-            return []
+            return self._answers.get(message, [])
         try:
             roster = Roster.assemble(self.plan, message.joins)
         except ValueError as error:
@@ -213,7 +214,9 @@ class Member:
         packets = self._deal(roster)
         statement = ShareKeys(self.plan.sid, roster.digest, packets_digest(packets))
         signed = self._signed(statement)
-        return [Sign(statement), Tell(self.plan.initiator, Dealt(self.plan.sid, signed, packets))]
+        answer: list[Effect] = [Tell(self.plan.initiator, Dealt(self.plan.sid, signed, packets))]
+        self._answers[message] = answer
+        return [Sign(statement), *answer]
 
     def _deal(self, roster: Roster) -> tuple[Packet, ...]:
         others = [m for m in roster.members if m != self.me]
@@ -239,7 +242,7 @@ class Member:
     def on_frozen(self, message: Frozen) -> list[Effect]:
         """Check U2 and my packets; then mask, and publish the manifest to all."""
         if self.stage is not Stage.DEALT or self.roster is None:
-            return []
+            return self._answers.get(message, [])
         roster, initiator = self.roster, self.plan.initiator
         try:
             u2 = roster.select(message.u2)
@@ -258,9 +261,11 @@ class Member:
                 return self._refuse(dealer, "a share packet does not open or breaks its commitment")
             self._shares[dealer] = shares
         try:
-            return self._mask(roster, u2, message.u2)
+            effects = self._mask(roster, u2, message.u2)
         except BadKey:
             return self._refuse(initiator, "a mask key of the roster is no key")
+        self._answers[message] = effects[-1:]
+        return effects
 
     def _unsealed(self, roster: Roster, dealer: bytes, packet: Packet) -> tuple[bytes, bytes, bytes] | None:
         try:
@@ -314,7 +319,7 @@ class Member:
         """Check the survivor set; probe who is left out; vote once."""
         roster = self.roster
         if self.stage is not Stage.MASKED or roster is None or self._waiting is not None or self.abstained:
-            return []
+            return self._answers.get(message, [])
         fault = self._survivors_fault(roster, message)
         if fault:
             return self._refuse(self.plan.initiator, fault)
@@ -362,8 +367,9 @@ class Member:
     def _vote(self, roster: Roster, message: Survivors) -> list[Effect]:
         statement = Vote(self.plan.sid, roster.survivors_digest(message.u3, message.manifests))
         self.voted, self.stage = True, Stage.VOTED
-        signed = self._signed(statement)
-        return [Sign(statement), Tell(self.plan.initiator, Ballot(self.plan.sid, signed))]
+        answer: list[Effect] = [Tell(self.plan.initiator, Ballot(self.plan.sid, self._signed(statement)))]
+        self._answers[message] = answer
+        return [Sign(statement), *answer]
 
     def abstain(self) -> list[Effect] | Signed[Abstention]:
         """Sign that I have not voted and never will; an empty list when I have."""
@@ -378,7 +384,8 @@ class Member:
         """Under a certificate of T votes: reveal one kind of share per member, once; then forget the shares."""
         roster = self.roster
         if roster is None or self.stage is not Stage.VOTED or self._waiting is None:
-            return []  # who did not vote cannot know which bitmap the votes certify, and T voters suffice to unmask
+            # Who did not vote cannot know which bitmap the votes certify, and T voters suffice to unmask.
+            return self._answers.get(message, [])
         voted_for = roster.survivors_digest(self._waiting.u3, self._waiting.manifests)
         if message.u3 != self._waiting.u3 or message.survivors != voted_for:
             return self._refuse(self.plan.initiator, "the certificate names other survivors than the vote")
@@ -393,7 +400,9 @@ class Member:
             for owner, s in sorted(self._shares.items())
         )
         self._shares.clear()
-        return [Tell(self.plan.initiator, Revealed(self.plan.sid, shares))]
+        answer: list[Effect] = [Tell(self.plan.initiator, Revealed(self.plan.sid, shares))]
+        self._answers[message] = answer
+        return answer
 
     # -- opening -------------------------------------------------------------------------------------------------------
 

@@ -89,7 +89,7 @@ from peerage.scoring_step import (
     direction_from,
     my_openings,
 )
-from peerage.session_run import STEP_TIMER, SessionRun
+from peerage.session_run import REMIND_TIMER, STEP_TIMER, SessionRun
 from peerage.settlement import Settlement
 from peerage.version import OwnVersion, Status
 
@@ -142,6 +142,7 @@ class Outcome:
     sum_blob: bytes | None = None
     candidate: Candidate | None = None
     acks: dict[bytes, Signed[ResultAck]] = field(default_factory=dict)
+    fetches: int = 3  # further attempts at its artefacts
 
 
 class Engine:
@@ -184,6 +185,7 @@ class Engine:
         self._scored: Scored | None = None
         self._directed: m.Direction | None = None
         self._attempts = 0
+        self._joined: m.Join | None = None
         self._left: SessionRun | None = None  # a session left after masking: its version waits for abstentions
         self._out: list[Effect] = []
 
@@ -201,8 +203,8 @@ class Engine:
                 self._on_message(sender, message)
             case Fetched(artefact, blob):
                 self._on_fetched(artefact, blob)
-            case Unfetched(_, artefact):
-                self._on_unfetched(artefact)
+            case Unfetched(owner, artefact):
+                self._on_unfetched(owner, artefact)
             case PeerUp(peer):
                 self.membership.back(peer)
                 self._out.append(Send(peer, self._news()))
@@ -318,6 +320,9 @@ class Engine:
             return
         if self.candidate is not None or self.head.round >= self.rules.rounds:
             return
+        if self.session is not None and self.session.sid == opened.sid and self._joined is not None:
+            self._out.append(Send(sender, self._joined))  # asked again: mine was lost
+            return
         if self.session is not None and not self._yields_to(opened.sid):
             return
         if self.own.status is Status.FREE:
@@ -355,10 +360,10 @@ class Engine:
         digest = joined_.statement.digest(plan.domain).hex()
         self._journal("signed", type="JoinIntent", sid=plan.sid.hex(), digest=digest)
         run = SessionRun(plan, self.me, member, collector, self.rules.step_seconds)
-        self.session = run
+        self.session, self._joined = run, m.Join(joined_)
         self._out += [
             Phase("mask"),
-            Broadcast(m.Join(joined_)),
+            Broadcast(self._joined),
             SetTimer(f"session:{plan.sid.hex()}", self.rules.stall_seconds),
         ]
         member.on_join(joined_)
@@ -407,8 +412,10 @@ class Engine:
             case m.Openings():
                 self._on_openings(sender, message)
             case m.Closed(_, record, round_, transcript):
-                if record != self.head.record and round_ > self.head.round:
+                if record != self.head.record and round_ >= self.head.round:
                     self._pursue(sender, transcript, round_)
+            case m.Settling(record, _) if self.settlement and record != self.head.record:
+                self._out.append(Send(sender, self._closed()))  # it closed the last round in another way than I
             case m.Settling() | m.Proposal() | m.RewardVote() | m.Settled():
                 if self.settlement:
                     self._out += self.settlement.receive(sender, message)
@@ -421,6 +428,8 @@ class Engine:
             self._pursue(sender, news.transcript, news.round)
         elif news.round == self.head.round and news.record != self.head.record and self.previous is not None:
             self._pursue(sender, news.transcript, news.round)
+        elif news.round < self.head.round:
+            self._out.append(Send(sender, self._news()))
         self._maybe_open(waited=False)
 
     def _on_join(self, sender: bytes, message: m.Join) -> None:
@@ -459,6 +468,10 @@ class Engine:
                 self._out.append(Broadcast(self._news()))
         elif kind == STEP_TIMER and run and rest.startswith(run.sid.hex()):
             self._run(run.deadline(rest.rpartition(":")[2]))
+        elif kind == REMIND_TIMER and run and rest.startswith(run.sid.hex()):
+            self._run(run.remind(rest.rpartition(":")[2]))
+        elif kind == "result" and run and rest == run.sid.hex() and (outcome := self._outcomes.get(run.sid)) and outcome.result:
+            self._out.append(Broadcast(outcome.result))
         elif kind == "session" and run and rest == run.sid.hex():
             self._leave("no result came in time")
         elif kind == "abort" and self.own.status is Status.LOCKED and rest == self.own.sid.hex():
@@ -551,11 +564,13 @@ class Engine:
         model = canonical(result[2])
         self._out += [Store(blob), Store(total), Store(model)]
         message = m.Result(run.sid, sha256(blob), len(blob), summed.transcript.sum_artefact, sha256(model))
-        self._out.append(Broadcast(message))
+        self._out += [Broadcast(message), SetTimer(f"result:{run.sid.hex()}", self.rules.step_seconds / 3)]
         self._on_result(self.me, message)
 
     def _on_result(self, sender: bytes, result: m.Result) -> None:
         outcome = self._outcomes.setdefault(result.sid, Outcome())
+        if outcome.result == result and self.me in outcome.acks:
+            self._out.append(Send(sender, m.Ack(outcome.acks[self.me])))  # asked again: mine was lost
         if outcome.result is not None or result.session_bytes > MAX_TRANSCRIPT_BYTES:
             return
         outcome.result = result
@@ -818,10 +833,14 @@ class Engine:
         if replaces and judged.transcript.sid != self.history[-1].transcript.sid:
             self._fault(None, "another round was closed on the same parent: this peer keeps the first it saw")
             return False
+        if replaces and _preference(judged) > _preference(self.history[-1]):
+            self._out.append(Send(owner, self._closed()))  # one round closed in two ways: everybody takes the same
+            return False
         self._check_my_number(judged)
         if replaces:
             self.history.pop()
             self.scores.pop()
+            self.settlement = None
         elif self.candidate is not None and self.candidate.sid == judged.transcript.sid:
             self.applied.appendleft(judged.standing.step)
         else:
@@ -839,11 +858,16 @@ class Engine:
         self.candidate = self.scoring = self._directed = None
         self._attempts = 0
         self._keep_artefacts(judged)
-        self._journal(
-            "closed",
-            record=judged.standing.record.hex(),
-            transcript=judged.standing.transcript.hex(),
-            aggregate=judged.standing.aggregate.hex(),
+        self._out.append(
+            Journal(
+                "closed",
+                judged.transcript.round,
+                {
+                    "record": judged.standing.record.hex(),
+                    "transcript": judged.standing.transcript.hex(),
+                    "aggregate": judged.standing.aggregate.hex(),
+                },
+            )
         )
         self._progress(judged)
         self._save()
@@ -863,6 +887,10 @@ class Engine:
         early, self._early = list(self._early), deque(maxlen=EARLY_MESSAGES)
         for sender, message in early:
             self._on_message(sender, message)
+
+    def _closed(self) -> m.Closed:
+        sid = self.history[-1].transcript.sid if self.history else NOTHING
+        return m.Closed(sid, self.head.record, self.head.round, self.head.transcript)
 
     def _drop_session(self, judged: Judged) -> None:
         run, self.session, self.candidate = self.session, None, None
@@ -948,7 +976,13 @@ class Engine:
         if self.settlement:
             self._out += self.settlement.handle(Fetched(artefact, blob))
 
-    def _on_unfetched(self, artefact: bytes) -> None:
+    def _on_unfetched(self, owner: bytes, artefact: bytes) -> None:
+        for outcome in self._outcomes.values():
+            r = outcome.result
+            if r and outcome.candidate is None and artefact in (r.session, r.sum_artefact) and outcome.fetches > 0:
+                outcome.fetches -= 1
+                limit = MAX_TRANSCRIPT_BYTES if artefact == r.session else self._sum_bytes()
+                self._out.append(FetchArtefact(owner, artefact, limit))
         if self.session:
             self._run(self.session.unfetched(artefact))
         if self.chase:
@@ -996,3 +1030,8 @@ class Engine:
             metrics=(own.own.examples, own.own.correct, own.own.loss),
         )
         self._out.append(Save(state))
+
+
+def _preference(judged: Judged) -> tuple[bool, bytes]:
+    """Of two ways to close one session the scored one counts, then the lower record: the smaller tuple wins."""
+    return judged.transcript.direction == NOTHING, judged.standing.record

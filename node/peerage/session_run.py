@@ -6,7 +6,7 @@ to its own member.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from peerage_crypto import secagg_collector as sc
@@ -24,14 +24,15 @@ from peerage_crypto.session import (
 )
 
 from peerage.effects import Broadcast, Effect, FetchArtefact, Journal, Report, Send, SetTimer, Store
-from peerage.messages import Abandoned, Refusal
+from peerage.messages import Abandoned, Open, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from peerage_crypto.session import Plan
 
-STEP_TIMER = "step"
+STEP_TIMER, REMIND_TIMER = "step", "remind"
+FETCH_ATTEMPTS = 4
 
 
 class SessionRun:
@@ -48,6 +49,7 @@ class SessionRun:
         self._fetching: dict[bytes, bytes] = {}  # artefact -> owner, for the collector
         self._probing: dict[bytes, bytes] = {}  # artefact -> owner, for the member
         self._local: deque[SessionMessage] = deque()
+        self._retries: Counter[bytes] = Counter()
 
     @property
     def sid(self) -> bytes:
@@ -73,6 +75,14 @@ class SessionRun:
         """A step's deadline."""
         return self.joins(self.collector.on_deadline(sc.Step(step_name))) if self.collector else []
 
+    def remind(self, step_name: str) -> list[Effect]:
+        """A third of a step's time is over: ask the silent again, in case a message was lost."""
+        if not self.collector or self.collector.step is not sc.Step(step_name):
+            return []
+        if self.collector.step is sc.Step.JOINS:
+            return [Broadcast(Open(self.collector.opened))]
+        return self.joins(self.collector.remind())
+
     def fetched(self, artefact: bytes, blob: bytes) -> list[Effect]:
         """A masked vector arrived, for the collector, or for the member that probed it."""
         effects: list[Effect] = []
@@ -88,7 +98,12 @@ class SessionRun:
         if self.member and artefact in self._probing:
             self._member_effects(effects, self.member.on_probe(self._probing.pop(artefact), alive=False))
         if self.collector and artefact in self._fetching:
-            self._collector_effects(effects, self.collector.on_lost_vector(self._fetching.pop(artefact)))
+            owner = self._fetching[artefact]
+            self._retries[artefact] += 1
+            if self._retries[artefact] < FETCH_ATTEMPTS and self.collector.expects(owner):
+                effects.append(FetchArtefact(owner, artefact, self.plan.vector_bytes))
+            else:
+                self._collector_effects(effects, self.collector.on_lost_vector(self._fetching.pop(artefact)))
         return self._drain(effects)
 
     # -- translation ---------------------------------------------------------------------------------------------------
@@ -101,6 +116,7 @@ class SessionRun:
             self._timer_for = step
             if step is not None and step not in (sc.Step.DONE, sc.Step.ABANDONED):
                 effects.append(SetTimer(f"{STEP_TIMER}:{self.sid.hex()}:{step.value}", self._step_seconds))
+                effects.append(SetTimer(f"{REMIND_TIMER}:{self.sid.hex()}:{step.value}", self._step_seconds / 3))
         return effects
 
     def _dispatch(self, effects: list[Effect], sender: bytes, message: SessionMessage) -> None:

@@ -142,6 +142,8 @@ class Settlement:
 
     def receive(self, sender: bytes, message: m.Settling | m.Proposal | m.RewardVote | m.Settled) -> list[Effect]:
         match message:
+            case m.Settling() | m.Proposal() if self._over:
+                return [Send(sender, m.Settled(self.head.record, bytes(32)))]
             case m.Settling(record, emissions) if record == self.head.record:
                 self._emissions.setdefault(sender, emissions)
                 return self._maybe_propose()

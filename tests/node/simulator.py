@@ -136,8 +136,8 @@ class Simulation:
         return self
 
     def run(self, until: float = 600.0) -> Simulation:
-        """Play until all living peers finished, the queue is empty, or virtual time is up."""
-        while self._queue and not all(h.finished for h in self.hosts.values() if h.alive):
+        """Play until all peers finished, nothing can happen any more, or virtual time is up."""
+        while self._queue and not all(h.finished for h in self.hosts.values()):
             time, _, action = heapq.heappop(self._queue)
             if time > until:
                 break
