@@ -103,6 +103,7 @@ contract RoundLedger is IRoundLedger, EIP712 {
     }
 
     function _roundOf(uint256 entry) private pure returns (uint64) {
+        // forge-lint: disable-next-line(unsafe-typecast) what is left after the shift has 64 bits
         return uint64(entry >> 192);
     }
 }
