@@ -39,7 +39,9 @@ class Sender:
     ) -> None:
         self._account, self._chain_id, self._file, self._tell = account, deployment.chain_id, file, tell
         self._caller = Caller(deployment, account, recorded)
-        self._tries: dict[str, int] = {}
+        self._pauses: dict[str, int] = {}  # so often put off since something happened on the chain
+        self._nevers: dict[str, int] = {}
+        self._delays_told: set[str] = set()
         self._not_before: dict[str, float] = {}
         self._sent_at = float("-inf")
         self._last_nonce = 0
@@ -63,6 +65,7 @@ class Sender:
     def hasten(self) -> None:
         """Something happened on the chain: what it would not take before, it may take now."""
         self._not_before.clear()
+        self._pauses.clear()
 
     def step(self, rpc: Rpc, answers: list[Any], block: Mapping[str, Any], now: float) -> None:
         """`answers` to `questions()`; `block` the newest one."""
@@ -104,9 +107,8 @@ class Sender:
             if call is None:
                 self._record(Settled(wish.key, "", 0, 0), now)
                 return None
-            to, data = call
-            query = {"from": _hex(self._account.address), "to": _hex(to), "data": _hex(data)}
-            gas = int(rpc.call("eth_estimateGas", query), 16) * 5 // 4 + 10_000
+            query = {"from": _hex(self._account.address), "to": _hex(call.to), "data": _hex(call.data)}
+            rpc.call("eth_call", {**query, "gas": hex(call.gas)}, "latest")  # a refusal costs nothing here
         except NotYet as error:
             self._later(wish.key, str(error), now)
             return None
@@ -119,9 +121,9 @@ class Sender:
             self._account,
             chain_id=self._chain_id,
             nonce=nonce,
-            to=to,
-            data=data,
-            gas=gas,
+            to=call.to,
+            data=call.data,
+            gas=call.gas,
             max_fee=max_fee,
             priority_fee=tip,
         )
@@ -142,15 +144,20 @@ class Sender:
         judged = verdict(name)
         if judged is Verdict.DONE:
             self._record(Settled(wish.key, "", 0, 0), now)
-        elif judged is Verdict.NEVER and self._tries.get(wish.key, 0) + 1 >= _LAST_WORD:
+            return
+        if judged is Verdict.NEVER:
+            self._nevers[wish.key] = self._nevers.get(wish.key, 0) + 1
+        if self._nevers.get(wish.key, 0) >= _LAST_WORD:
             self._record(Refused(wish.key, reason), now)
         else:
             self._later(wish.key, reason, now)
 
     def _later(self, key: str, reason: str, now: float) -> None:
-        tries = self._tries[key] = self._tries.get(key, 0) + 1
-        self._not_before[key] = now + min(_FIRST_PAUSE * 2 ** (tries - 1), _LONGEST_PAUSE)
-        if tries == 1:
+        before = self._pauses.get(key, 0)
+        self._pauses[key] = before + 1
+        self._not_before[key] = now + min(_FIRST_PAUSE * 2**before, _LONGEST_PAUSE)
+        if key not in self._delays_told:
+            self._delays_told.add(key)
             self._tell(events.Delayed(key, reason))
 
     def _record(self, line: Line, now: float) -> None:

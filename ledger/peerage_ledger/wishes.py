@@ -6,6 +6,7 @@ is right depends on what is there by then (a restarted peer changes its endpoint
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,24 @@ if TYPE_CHECKING:
 PERMIT: Final = "Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"
 FOREVER: Final = 2**256 - 1
 CLAIMS_AT_ONCE: Final = 100  # 60 k gas each: a fifth of a block
+
+
+# Gas limits are bounds of ours, two to three times what was measured: eth_estimateGas costs a node several executions,
+# and Ganache's hangs when a block is mined meanwhile. What is not used is not paid.
+_REGISTER_GAS: Final = 450_000
+_CHANGE_GAS: Final = 250_000
+_ROUND_GAS: Final = 250_000
+_PUBLISH_GAS: Final = 400_000
+_CLAIM_GAS: Final = 200_000
+_EACH_GAS: Final = 40_000  # a parent, a signature
+_CLAIM_EACH_GAS: Final = 150_000
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    to: bytes
+    data: bytes
+    gas: int
 
 
 class Verdict(Enum):
@@ -121,8 +140,8 @@ class Caller:
         self._deployment, self._account, self._recorded = deployment, account, recorded
         self._addresses = deployment.addresses()
 
-    def prepare(self, rpc: Rpc, kind: str, arguments: Mapping[str, Any]) -> tuple[bytes, bytes] | None:
-        """(to, data), or None when the chain already says what is wished."""
+    def prepare(self, rpc: Rpc, kind: str, arguments: Mapping[str, Any]) -> Call | None:
+        """None when the chain already says what is wished."""
         match kind:
             case "register":
                 return self._register(rpc, arguments)
@@ -143,25 +162,25 @@ class Caller:
         method, parameters = self._view(name, function, *arguments)
         return contract(name).result(function, bytes.fromhex(rpc.call(method, *parameters)[2:]))
 
-    def _call(self, name: str, function: str, *arguments: object) -> tuple[bytes, bytes]:
-        return self._addresses[name], contract(name).call(function, *arguments)
+    def _call(self, name: str, gas: int, function: str, *arguments: object) -> Call:
+        return Call(self._addresses[name], contract(name).call(function, *arguments), gas)
 
-    def _register(self, rpc: Rpc, arguments: Mapping[str, Any]) -> tuple[bytes, bytes] | None:
+    def _register(self, rpc: Rpc, arguments: Mapping[str, Any]) -> Call | None:
         key, endpoint, stake = bytes.fromhex(arguments["key"]), arguments["endpoint"], int(arguments["stake"])
         me = self._account.address
         known_key, _, active, _ = self._ask(rpc, "PeerRegistry", "peerOf", me)
         if active and known_key != key:
-            return self._call("PeerRegistry", "rotateKey", key)
+            return self._call("PeerRegistry", _CHANGE_GAS, "rotateKey", key)
         if active:
             if self._endpoint(rpc) == endpoint:
                 return None
-            return self._call("PeerRegistry", "setEndpoint", endpoint)
+            return self._call("PeerRegistry", _CHANGE_GAS, "setEndpoint", endpoint)
         (nonce,) = self._ask(rpc, "PeerageToken", "nonces", me)
         domain = eip712_domain("Peerage Credit", "1", self._deployment.chain_id, self._deployment.token)
         digest = eip712_digest(domain, PERMIT, [me, self._deployment.registry, stake, nonce, FOREVER])
         signature = self._account.sign(digest)
         permit = (FOREVER, signature[64], signature[:32], signature[32:64])
-        return self._call("PeerRegistry", "registerWithPermit", key, endpoint, stake, *permit)
+        return self._call("PeerRegistry", _REGISTER_GAS, "registerWithPermit", key, endpoint, stake, *permit)
 
     def _endpoint(self, rpc: Rpc) -> str:
         """My newest endpoint: events are its only home on the chain."""
@@ -181,7 +200,7 @@ class Caller:
         topics = [bytes.fromhex(t[2:]) for t in logs[-1]["topics"]]
         return str(registry.decode_event(topics, bytes.fromhex(logs[-1]["data"][2:])).values["endpoint"])
 
-    def _round(self, rpc: Rpc, arguments: Mapping[str, Any]) -> tuple[bytes, bytes] | None:
+    def _round(self, rpc: Rpc, arguments: Mapping[str, Any]) -> Call | None:
         record = RoundRecord(
             round=arguments["round"],
             sid=bytes.fromhex(arguments["sid"]),
@@ -195,18 +214,18 @@ class Caller:
                 raise NotYet(f"its parent {parent.hex()} is not recorded yet")
         if self._ask(rpc, "RoundLedger", "isRecorded", record.round, record.record_hash())[0]:
             return None
-        return self._call("RoundLedger", "recordRound", record.as_tuple())
+        return self._call("RoundLedger", _ROUND_GAS + _EACH_GAS * len(record.parents), "recordRound", record.as_tuple())
 
-    def _publish(self, rpc: Rpc, arguments: Mapping[str, Any]) -> tuple[bytes, bytes] | None:
+    def _publish(self, rpc: Rpc, arguments: Mapping[str, Any]) -> Call | None:
         epoch, root, _, _ = self._ask(rpc, "RewardVault", "published")
         want = bytes.fromhex(arguments["root"])
         if epoch > arguments["epoch"] or (epoch == arguments["epoch"] and root == want):
             return None
         signatures = [bytes.fromhex(s) for s in arguments["signatures"]]
         values = (arguments["epoch"], want, int(arguments["total"]), bytes.fromhex(arguments["emission_root"]))
-        return self._call("RewardVault", "publish", *values, signatures)
+        return self._call("RewardVault", _PUBLISH_GAS + _EACH_GAS * len(signatures), "publish", *values, signatures)
 
-    def _claim(self, rpc: Rpc, arguments: Mapping[str, Any]) -> tuple[bytes, bytes] | None:
+    def _claim(self, rpc: Rpc, arguments: Mapping[str, Any]) -> Call | None:
         totals = {bytes.fromhex(account): int(total) for account, total in arguments["totals"].items()}
         accounts = [bytes.fromhex(account) for account in arguments["accounts"]]
         paid = rpc.batch([self._view("RewardVault", "claimedBy", account) for account in accounts])
@@ -214,4 +233,11 @@ class Caller:
         if not open_claims:
             return None
         proofs = [claim_proof(totals, account) for account in open_claims]
-        return self._call("RewardVault", "claimMany", open_claims, [totals[a] for a in open_claims], proofs)
+        return self._call(
+            "RewardVault",
+            _CLAIM_GAS + _CLAIM_EACH_GAS * len(open_claims),
+            "claimMany",
+            open_claims,
+            [totals[a] for a in open_claims],
+            proofs,
+        )
