@@ -38,7 +38,7 @@ class ChainError(PeerageError):
     """The chain said no, or is not what it should be."""
 
 
-class Unreachable(PeerageError):  # noqa: N818 - nobody's error: a peer or a node that does not answer is an ordinary day
+class Unreachable(PeerageError):
     """A part did not answer; the same request may succeed later."""
 
     exit_code: ClassVar[int] = 3

@@ -150,6 +150,13 @@ def test_every_claim_is_proved_as_the_contract_checks_it(totals):
         assert process_proof(claim_proof(totals, account), claim_leaf(account, total ^ 1)) != claim_root(totals)
 
 
+def test_claims_have_one_root_whatever_their_order():
+    totals = {bytes([i]) * 20: i for i in range(7)}
+
+    assert claim_root(dict(reversed(totals.items()))) == claim_root(totals)
+    assert claim_proof(dict(reversed(totals.items())), bytes(20)) == claim_proof(totals, bytes(20))
+
+
 def test_a_claim_of_nobody_or_beyond_the_evm_cannot_be_made():
     with pytest.raises(KeyError):
         claim_proof({b"\x01" * 20: 5}, b"\x02" * 20)
