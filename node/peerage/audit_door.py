@@ -6,7 +6,8 @@ from typing import Protocol
 
 from peerage.factory import load_factory
 
-AUDIT = "peerage.audit_run:audit"
+AUDIT = "peerage.audit_run:audit"  # (run_dir) -> Report
+AUDIT_REMOTE = "peerage.audit_run:audit_remote"  # (deployment, rpc, store) -> Report
 
 
 class Finding(Protocol):
@@ -25,9 +26,18 @@ class Finding(Protocol):
 class Report(Protocol):
     @property
     def findings(self) -> Sequence[Finding]: ...
+    def to_json(self) -> bytes: ...
+    def in_words(self) -> str: ...
+    def explain(self, peer: str) -> str: ...
 
 
 def audit(run_dir: Path) -> Report:
     """InputError when there is nothing that could be audited; findings are no error."""
     report: Report = load_factory(AUDIT)(run_dir)
+    return report
+
+
+def audit_remote(deployment: Path, rpc: str, store: str) -> Report:
+    """The same from a node and an artefact store, without anybody's run directory."""
+    report: Report = load_factory(AUDIT_REMOTE)(deployment, rpc, store)
     return report

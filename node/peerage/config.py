@@ -88,9 +88,11 @@ class StoreSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class TimingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Deadlines in seconds. `stall`: without progress for so long, a peer opens a round of its own."""
+    """Deadlines in seconds. `join`: how long fresh peers wait for those that are there and still train; `step`: each
+    step of a session; `stall`: without a result for so long, a session is left.
+    """
 
-    join: _Seconds = 2.0
+    join: _Seconds = 5.0
     step: _Seconds = 10.0
     stall: _Seconds = 20.0
 

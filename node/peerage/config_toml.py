@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -17,9 +18,11 @@ from peerage_crypto.errors import InputError
 
 MAX_BYTES = 1 << 20
 
+S = TypeVar("S", bound=msgspec.Struct)
 
-def load_federation(path: Path) -> Federation:
-    """The federation in this file, ranges and rules checked; `InputError` says where it is wrong."""
+
+def load_federation(path: Path, *, check: bool = True) -> Federation:
+    """The federation in this file; `InputError` says where it is wrong. `check`: its fields together, too."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path} is larger than {MAX_BYTES} bytes: that is no federation file")
@@ -28,26 +31,34 @@ def load_federation(path: Path) -> Federation:
         raise InputError(f"{path} does not exist: name a federation file, or leave it out for the defaults") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
-    return parse_federation(text, where=str(path))
+    return parse_federation(text, where=str(path), check=check)
 
 
-def parse_federation(text: str, *, where: str) -> Federation:
+def parse_federation(text: str, *, where: str, check: bool = True) -> Federation:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{where} is not TOML: {error}") from None
-    return federation_of(document, where=where)
+    federation = convert(document, Federation, where=where)
+    if check:
+        check_federation(federation)
+    return federation
 
 
-def federation_of(document: Mapping[str, object], *, where: str) -> Federation:
-    """A `Federation` from plain tables. `where` opens the error's sentence."""
-    _check_keys(document, Federation, where, prefix="")
-    try:
-        federation = msgspec.convert(document, Federation, strict=True)
-    except msgspec.ValidationError as error:
-        raise InputError(f"{where}: {_sentence(str(error))}") from None
+def federation_of(tables: Mapping[str, object], *, where: str) -> Federation:
+    """From plain tables, checked. `where` opens the error's sentence."""
+    federation = convert(tables, Federation, where=where)
     check_federation(federation)
     return federation
+
+
+def convert(document: Mapping[str, object], struct: type[S], *, where: str) -> S:
+    """Plain tables as a struct of settings; a wrong key or value is one sentence."""
+    _check_keys(document, struct, where, prefix="")
+    try:
+        return msgspec.convert(document, struct, strict=True)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{where}: {_sentence(str(error))}") from None
 
 
 def to_toml(federation: Federation) -> str:

@@ -22,6 +22,7 @@ from peerage.config import Federation, check_federation
 from peerage.config_toml import load_federation, to_toml
 from peerage.crew import Crew, kill_hard
 from peerage.keys import (
+    DEPLOYER,
     account_file,
     create_with_random_password,
     load_account,
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from peerage.summary import Summary
     from peerage_crypto.identity import Account
 
-DEPLOYER = "deployer"
 PATIENCE_SECONDS = 60.0  # without any movement, beside the protocol's own deadlines
 KEYSTORE_VARIABLE = "PEERAGE_KEYSTORE"
 REVIVE_VARIABLE = "PEERAGE_DEVNET_REVIVE_SECONDS"  # tests keep a killed devnet away for longer

@@ -14,6 +14,7 @@ from pathlib import Path
 from peerage_crypto.errors import InputError
 from peerage_crypto.identity import Account, CurveKeys, decrypt_keystore, encrypt_keystore
 
+DEPLOYER = "deployer"  # the account that pays for contracts and stakes in a local run
 SCRYPT_RANDOM_PASSWORD = 1 << 10
 SCRYPT_HUMAN_PASSWORD = 1 << 18
 PASSWORD_VARIABLE = "PEERAGE_PASSWORD"  # noqa: S105 - the variable's name, not a password

@@ -62,6 +62,10 @@ class RunDir:
         return self.chain / "devnet"  # the engine's native state: for restarts, no evidence
 
     @property
+    def pruned(self) -> Path:
+        return self.root / "pruned.json"
+
+    @property
     def log(self) -> Path:
         return self.root / "run.log"
 
@@ -116,7 +120,8 @@ def open_run_dir(root: Path, *, force: bool, resume: bool) -> RunDir:
 def _clear(run: RunDir) -> None:
     """--force deletes what a run makes, and only in a folder that looks like one: a wrong --out is no home folder."""
     ours = {
-        "federation.toml", "deployment.json", "summary.json", "host.json", "host.jsonl", "model.safetensors",
+        "federation.toml", "deployment.json", "summary.json", "host.json", "host.jsonl",
+        "pruned.json", "model.safetensors",
         "MODEL_CARD.md", "report.html", "run.log", "store", "peers", "chain", "secrets",
     }  # fmt: skip
     foreign = sorted(entry.name for entry in run.root.iterdir() if entry.name not in ours)
