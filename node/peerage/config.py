@@ -75,7 +75,7 @@ class RewardSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 class LedgerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     engine: str = "auto"  # auto | anvil | ganache | embedded | the http(s) URL of a node
-    chain_id: Annotated[int, Meta(ge=1, lt=2**53)] = 31337
+    chain_id: Annotated[int, Meta(ge=1, le=2**53)] = 31337
 
 
 class EmissionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,7 +111,7 @@ class Federation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,63}$")] = "federation"
     peers: Annotated[int, Meta(ge=1, le=1000)] = 8
     rounds: Annotated[int, Meta(ge=1, le=1_000_000)] = 10
-    seed: Annotated[int, Meta(ge=0, lt=2**63)] = 0
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     exchange: Exchange = "masked"
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()

@@ -113,7 +113,7 @@ def _verdict(summary: Summary) -> str:
         return "Audit: not done."
     if audit.ok:
         return (
-            "Audit: PASS. It re-added the masked vectors, recomputed models, scores and payouts from the artefacts, "
-            "and checked them against signatures and the archived chain: it took nobody's word, the launcher's included."
+            "Audit: PASS. It re-added the masked vectors, recomputed models, scores and payouts from artefacts, "
+            "and checked them against signatures and the archived chain: nobody's word was taken, the launcher's included."
         )
     return f"Audit: {audit.findings} findings; `peerage audit` lists them with round, peer and fault."
