@@ -58,7 +58,11 @@ def values_digest(values: tuple[int, ...]) -> bytes:
 
 
 def pair_numbers(
-    pair_keys: Mapping[bytes, bytes], me: bytes, survivors: tuple[bytes, ...], g: NDArray[np.unsignedinteger], proven: Proven
+    pair_keys: Mapping[bytes, bytes],
+    me: bytes,
+    survivors: tuple[bytes, ...],
+    g: NDArray[np.unsignedinteger],
+    proven: Proven,
 ) -> tuple[int, ...]:
     """My z_ij for every other survivor, in roster order, mod 2^w."""
     return tuple(inner_key(pair_keys[other], g, proven.roster.plan.ring) for other in survivors if other != me)

@@ -159,7 +159,11 @@ class Collector:
         if self.step is not Step.VECTORS or owner not in self._manifests:
             return []
         s = self._manifests[owner].statement
-        if len(blob) != s.length or sha256(blob) != s.artefact or merkle_root(chunks(blob, LEAF_BYTES)) != s.masked_root:
+        if (
+            len(blob) != s.length
+            or sha256(blob) != s.artefact
+            or merkle_root(chunks(blob, LEAF_BYTES)) != s.masked_root
+        ):
             return [*self._fault(owner, "its masked vector is not the one of its manifest"), *self._advance()]
         self.vectors[owner] = np.frombuffer(blob, self.plan.ring.dtype.newbyteorder("<"))
         return self._advance()
@@ -351,7 +355,10 @@ class Collector:
             value = _share_of(share, kind)
             if (value is not None) != (kind in kinds):
                 return False
-            if value is not None and share_commitment(self.plan.sid, share.owner, holder, kind, value) != promised[kind]:
+            if (
+                value is not None
+                and share_commitment(self.plan.sid, share.owner, holder, kind, value) != promised[kind]
+            ):
                 return False
         return True
 

@@ -94,7 +94,9 @@ def _manifests(roster: Roster, u3: tuple[bytes, ...], t: SessionTranscript) -> l
         elif s.u2 != u2_digest or s.length != plan.vector_bytes:
             faults.append(Fault("manifest-view", member, "a manifest speaks of another view of the round"))
         elif seed_commitment(s.sid, member, "rand", s.rand) != roster.join_of(member).rand:
-            faults.append(Fault("manifest-rand", member, "the randomness in a manifest is not what its owner committed to"))
+            faults.append(
+                Fault("manifest-rand", member, "the randomness in a manifest is not what its owner committed to")
+            )
     return faults
 
 
@@ -121,9 +123,13 @@ def judge_sum(
     for member, signed in zip(proven.u3, transcript.manifests, strict=True):
         blob, s = blobs[member], signed.statement
         if sha256(blob) != s.artefact or len(blob) != s.length:
-            faults.append(Fault("masked-vector", member, "the stored masked vector is not the one that its owner signed"))
+            faults.append(
+                Fault("masked-vector", member, "the stored masked vector is not the one that its owner signed")
+            )
         elif merkle_root(chunks(blob, LEAF_BYTES)) != s.masked_root:
-            faults.append(Fault("masked-root", member, "the Merkle root that its owner signed is not that of its vector"))
+            faults.append(
+                Fault("masked-root", member, "the Merkle root that its owner signed is not that of its vector")
+            )
         else:
             vectors[member] = np.frombuffer(blob, plan.ring.dtype.newbyteorder("<"))
     if sha256(sum_blob) != transcript.sum_artefact:

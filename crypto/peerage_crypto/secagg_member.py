@@ -251,7 +251,9 @@ class Member:
         if self.me not in u2:
             return self._refuse(None, "my shares did not arrive in time")
         if len(u2) < len(roster.members) - roster.limits.losses:
-            return self._refuse(initiator, f"U2 has {len(u2)} of {len(roster.members)} members: more lost than tolerated")
+            return self._refuse(
+                initiator, f"U2 has {len(u2)} of {len(roster.members)} members: more lost than tolerated"
+            )
         others = [m for m in u2 if m != self.me]
         if len(message.packets) != len(others):
             return self._refuse(initiator, "the initiator withheld share packets")

@@ -93,7 +93,9 @@ class Roster:
     def digest(self) -> bytes:
         """Binds every key and every version to the masks: peers who saw different rosters cannot cancel."""
         return tagged(
-            "peerage/roster/v1", self.plan.sid, *(j.statement.digest(self.plan.domain) + j.signature for j in self.joins)
+            "peerage/roster/v1",
+            self.plan.sid,
+            *(j.statement.digest(self.plan.domain) + j.signature for j in self.joins),
         )
 
     def join_of(self, address: bytes) -> JoinIntent:
@@ -117,9 +119,7 @@ class Roster:
 
     def survivors_digest(self, bitmap: bytes, manifests: tuple[Signed[MaskedUpdate], ...]) -> bytes:
         """What a vote certifies: who is in, and exactly which masked vectors."""
-        return tagged(
-            "peerage/u3/v1", self.digest, bitmap, *(m.statement.digest(self.plan.domain) for m in manifests)
-        )
+        return tagged("peerage/u3/v1", self.digest, bitmap, *(m.statement.digest(self.plan.domain) for m in manifests))
 
 
 # -- messages ----------------------------------------------------------------------------------------------------------
@@ -233,4 +233,3 @@ def share_commitment(sid: bytes, dealer: bytes, holder: bytes, kind: int, share:
 def packets_digest(packets: tuple[Packet, ...]) -> bytes:
     """What a dealer signs for all its packets."""
     return tagged("peerage/packets/v1", *(p.sealed + b"".join(p.commitments) for p in packets))
-

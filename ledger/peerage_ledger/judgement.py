@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from peerage_crypto.digest import sha256
+from peerage_crypto.digest import sha256, tagged
 from peerage_crypto.opening import values_digest
 from peerage_crypto.secagg_judge import Fault, Proven, judge_session
 from peerage_crypto.session import Plan, SessionTranscript
@@ -39,7 +39,8 @@ class Federation:
     registry: bytes
     round_ledger: bytes
     vault: bytes
-    terms: bytes  # the hash of the agreed terms: the genesis record, and the `params` of every session
+    genesis: bytes  # the hash of the agreed settings: the record before the first
+    terms: bytes  # the `params` of every session: settings, layout, initial model, validation data, standardiser
     registered: frozenset[bytes]
     ring: Ring
     length: int  # ring elements of a masked vector: auxiliary coordinates and parameters
@@ -81,9 +82,15 @@ class Standing:
         return ParentLink(self.record, self.round, self.transcript)
 
 
-def genesis(terms: bytes, model: Vector, aggregate: bytes) -> Standing:
+def genesis(record: bytes, model: Vector, aggregate: bytes) -> Standing:
     """Before the first round: the agreed initial model, no step, no versions."""
-    return Standing(terms, 0, NOTHING, aggregate, model, np.zeros_like(model), {})
+    return Standing(record, 0, NOTHING, aggregate, model, np.zeros_like(model), {})
+
+
+def session_terms(settings: bytes, layout: bytes, model: bytes, validation: bytes, standardiser: bytes) -> bytes:
+    """What every session is bound to: five hashes (zeros where there is nothing); a peer that differs in one of them
+    cannot take part, and its masks would not cancel."""
+    return tagged("peerage/terms/v1", settings, layout, model, validation, standardiser)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +123,9 @@ def judge_result(
     opened = session.opened.statement
     plan = federation.plan(opened)
     if plan is None:
-        return [Fault("session-id", None, "the session's name is not the hash of this federation's terms and its opening")]
+        return [
+            Fault("session-id", None, "the session's name is not the hash of this federation's terms and its opening")
+        ]
     if opened.parent != parent.record or opened.round != parent.round + 1:
         return [Fault("session-parent", plan.initiator, "the session was not opened on its parent's record")]
     proven = judge_session(plan, session)
@@ -187,7 +196,9 @@ def _acks(proven: Proven, t: RoundTranscript) -> list[Fault]:
             return [Fault("ack-content", signer, "an acknowledgement speaks of another sum or model")]
         signers.add(signer)
     if len(signers) < proven.roster.limits.quorum or len(signers) != len(t.acks):
-        return [Fault("ack-quorum", None, f"{len(signers)} acknowledgements where {proven.roster.limits.quorum} are needed")]
+        return [
+            Fault("ack-quorum", None, f"{len(signers)} acknowledgements where {proven.roster.limits.quorum} are needed")
+        ]
     return []
 
 

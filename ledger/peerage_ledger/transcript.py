@@ -94,7 +94,9 @@ def _decode(blob: bytes, kind: type[T]) -> T:
     return value
 
 
-def record_of(transcript: RoundTranscript, transcript_id: bytes, proven: Proven, session: SessionTranscript) -> RoundRecord:
+def record_of(
+    transcript: RoundTranscript, transcript_id: bytes, proven: Proven, session: SessionTranscript
+) -> RoundRecord:
     """The record of a round: roots sorted by address, so that an omission shows between two neighbours."""
     domain = proven.roster.plan.domain
     joins = {a: j.statement.digest(domain) for a, j in zip(proven.roster.members, proven.roster.joins, strict=True)}

@@ -19,7 +19,19 @@ Behaviour = Literal["honest", "parent-back", "random-labels", "replay", "replay-
 _Positive = Annotated[int, Meta(ge=1)]
 _Natural = Annotated[int, Meta(ge=0)]
 _Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-_Units = Annotated[str, Meta(pattern=r"^(0|[1-9][0-9]{0,59})$", description="integer in the token's smallest unit")]
+_Units = Annotated[
+    str, Meta(pattern=r"^(0|[1-9][0-9]{0,59})$", description="a whole number of the smallest unit, in quotes")
+]
+_Country = Annotated[
+    str, Meta(pattern=r"^([A-Z]{3})?$", description="an ISO 3166 alpha-3 code such as DEU, in capitals")
+]
+_Kept = Annotated[str, Meta(pattern=r"^(all|[1-9][0-9]{0,8})$", description="all, or a number of rounds, in quotes")]
+_Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,63}$", description="at most 64 letters, digits, spaces, dots and dashes"
+    ),
+]
 
 
 class DataSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,12 +91,12 @@ class LedgerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class EmissionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    country: Annotated[str, Meta(pattern=r"^([A-Z]{3})?$")] = ""  # ISO 3166 alpha-3; empty: assumed, and said so
+    country: _Country = ""  # ISO 3166 alpha-3; empty: assumed, and said so
     resolution: str = ""  # coarsest step published per peer; empty: as measured
 
 
 class StoreSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    keep: Annotated[str, Meta(pattern=r"^(all|[1-9][0-9]{0,8})$")] = "all"  # or the number of rounds whose vectors stay
+    keep: _Kept = "all"  # or the number of rounds whose vectors stay
 
 
 class TimingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,7 +120,7 @@ class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class Federation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     schema: Literal[1] = 1
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,63}$")] = "federation"
+    name: _Name = "federation"
     peers: Annotated[int, Meta(ge=1, le=1000)] = 8
     rounds: Annotated[int, Meta(ge=1, le=1_000_000)] = 10
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0

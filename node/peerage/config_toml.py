@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -58,7 +58,7 @@ def convert(document: Mapping[str, object], struct: type[S], *, where: str) -> S
     try:
         return msgspec.convert(document, struct, strict=True)
     except msgspec.ValidationError as error:
-        raise InputError(f"{where}: {_sentence(str(error))}") from None
+        raise InputError(f"{where}: {_sentence(str(error), struct)}") from None
 
 
 def to_toml(federation: Federation) -> str:
@@ -112,12 +112,28 @@ def _all_keys() -> Sequence[tuple[str, str]]:
     return [*found, *((f"cast.{inner}", inner) for inner in Part.__struct_fields__)]
 
 
-def _sentence(error: str) -> str:
+def _sentence(error: str, struct: type[msgspec.Struct]) -> str:
     """Place first: from "Expected `int` >= 1 - at `$.training.epochs`"."""
     match = re.fullmatch(r"(?P<what>.*?)(?: - at `\$\.?(?P<place>.*)`)?", error, flags=re.DOTALL)
     if match is None or not match["place"]:
         return error
-    return f"{match['place']}: {match['what'][:1].lower()}{match['what'][1:]}"
+    right = _right_values(match["place"], struct)
+    return f"{match['place']}: {right or match['what'][:1].lower() + match['what'][1:]}"
+
+
+def _right_values(place: str, struct: type[msgspec.Struct]) -> str:
+    """What a field with a list of values or with words of its own takes; empty for plain ranges."""
+    kind: object = struct
+    for step in re.sub(r"\[[^]]*\]", "", place).split("."):
+        inner = [kind, *get_args(kind)]
+        found = next((k for k in inner if isinstance(k, type) and issubclass(k, msgspec.Struct)), None)
+        if found is None or step not in found.__struct_fields__:
+            return ""
+        kind = get_type_hints(found, include_extras=True)[step]
+    if get_origin(kind) is Literal:
+        return f"takes {' or '.join(str(value) for value in get_args(kind))}"
+    described = [meta.description for meta in getattr(kind, "__metadata__", ()) if isinstance(meta, msgspec.Meta)]
+    return f"takes {described[0]}" if described and described[0] else ""
 
 
 def _lines(table: Mapping[str, object]) -> str:

@@ -124,7 +124,7 @@ class Publish:
     """Publish a reward root with its signatures and claim for everybody; answered by Published."""
 
     root: RewardRoot
-    signatures: tuple[bytes, ...]
+    signatures: dict[bytes, bytes]
     totals: dict[bytes, int]
 
 

@@ -30,12 +30,14 @@ from peerage.keys import (
     password_file,
     read_password,
 )
-from peerage.launch import PeerLauncher
+from peerage.launch import PRELOAD, RUN_PEER, PeerLauncher
 from peerage.live import Screen, View
 from peerage.outcome import Ended, gather
 from peerage.rundir import RunDir, link_latest, lock_run_dir, open_run_dir, write_whole
 from peerage.runlog import RunLog, merge_into
 from peerage.status import PeerSpec
+from peerage_crypto.errors import ChainError, Unreachable
+from peerage_ledger.export import ChainExport
 
 if TYPE_CHECKING:
     from peerage.emissions import HostProbe
@@ -53,6 +55,8 @@ class Options:
     force: bool = False
     resume: bool = False
     baselines: bool = True
+    preload: tuple[str, ...] = PRELOAD
+    runner: str = RUN_PEER
 
 
 def run_federation(federation: Federation, options: Options, screen: Screen) -> "tuple[Summary, RunDir]":
@@ -68,7 +72,7 @@ def run_federation(federation: Federation, options: Options, screen: Screen) -> 
     with contextlib.ExitStack() as stack:
         stack.enter_context(lock_run_dir(run))
         stack.enter_context(_terminated_like_interrupted())
-        launcher = PeerLauncher()
+        launcher = PeerLauncher(options.preload, options.runner)
         launcher.warm_up()
         if launcher.note:
             say(launcher.note)
@@ -80,6 +84,8 @@ def run_federation(federation: Federation, options: Options, screen: Screen) -> 
         deployer = _deployer(federation, run)
         devnet, deployment = open_chain(federation, run, deployer, list(addresses.values()), revive)
         stack.callback(devnet.stop)
+        export = ChainExport(deployment, run.chain / "chain.jsonl")
+        stack.callback(_sealed, export, say)
         say(engine_sentence(devnet, federation.ledger.engine))
         federation = with_engine(federation, devnet.engine)
         write_whole(run.federation, to_toml(federation).encode())
@@ -94,6 +100,11 @@ def run_federation(federation: Federation, options: Options, screen: Screen) -> 
             crew.start()
             crew.run(screen, DevnetWatch(devnet))
         link_latest(run)
+
+        def end_chain() -> None:
+            _sealed(export, say)
+            devnet.stop()
+
         ended = Ended(
             federation=federation,
             run=run,
@@ -105,7 +116,7 @@ def run_federation(federation: Federation, options: Options, screen: Screen) -> 
             times=replace(crew.times, started=started),
             meter=meter,
         )
-        return gather(ended, launcher, devnet.stop, say, baselines=options.baselines), run
+        return gather(ended, launcher, end_chain, say, baselines=options.baselines), run
 
 
 def _settle(federation: Federation, run: RunDir, options: Options) -> Federation:
@@ -164,6 +175,14 @@ def _crew(federation: Federation, run: RunDir, options: Options, launcher: PeerL
     played = frozenset(part.peer for part in federation.cast) if options.resume else frozenset[str]()
     cast = Cast(federation.cast, killed=played, returned=played)  # a resumed run does not kill again
     return Crew(launcher, specs, view, cast, log.say, patience_seconds=patience)
+
+
+def _sealed(export: ChainExport, say: Callable[[str], None]) -> None:
+    """The archive of the chain is closed while the chain still answers; a second time does nothing."""
+    try:
+        export.finish()
+    except (Unreachable, ChainError) as error:
+        say(f"the archive of the chain in chain/ ends early: {error}")
 
 
 @contextlib.contextmanager

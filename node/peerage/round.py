@@ -15,25 +15,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from peerage_crypto import secagg_collector as sc
-from peerage_crypto.digest import sha256
-from peerage_crypto.secagg_judge import Fault
-from peerage_crypto.secagg_member import Member, Stage, update_commitment
-from peerage_crypto.session import (
-    Ballot,
-    Certificate,
-    Dealt,
-    Frozen,
-    Manifest,
-    Revealed,
-    RosterMessage,
-    SessionTranscript,
-    Survivors,
-)
-from peerage_crypto.statements import Abstention, Opened, ResultAck, Signed, session_id, sign
-from peerage_ledger.judgement import Evidence, Federation, Judged, Standing, joined, judge_result, judge_round
-from peerage_ledger.rewards import Pay, RoundScores, pay_rounds, totals
-from peerage_ledger.transcript import MAX_TRANSCRIPT_BYTES, NOTHING, decode_round, decode_session, encode, record_of
 
 from peerage import messages as m
 from peerage.aggregation import (
@@ -92,15 +73,34 @@ from peerage.scoring_step import (
 from peerage.session_run import REMIND_TIMER, STEP_TIMER, SessionRun
 from peerage.settlement import Settlement
 from peerage.version import OwnVersion, Status
+from peerage_crypto import secagg_collector as sc
+from peerage_crypto.digest import sha256
+from peerage_crypto.secagg_judge import Fault
+from peerage_crypto.secagg_member import Member, Stage, update_commitment
+from peerage_crypto.session import (
+    Ballot,
+    Certificate,
+    Dealt,
+    Frozen,
+    Manifest,
+    Revealed,
+    RosterMessage,
+    SessionTranscript,
+    Survivors,
+)
+from peerage_crypto.statements import Abstention, Opened, ResultAck, Signed, session_id, sign
+from peerage_ledger.judgement import Evidence, Federation, Judged, Standing, joined, judge_result, judge_round
+from peerage_ledger.rewards import Pay, RoundScores, pay_rounds, totals
+from peerage_ledger.transcript import MAX_TRANSCRIPT_BYTES, NOTHING, decode_round, decode_session, encode, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-    from peerage_crypto.identity import Account
-    from peerage_crypto.session import Plan
 
     from peerage.messages import Message
+    from peerage_crypto.identity import Account
+    from peerage_crypto.session import Plan
 
     Vector = NDArray[np.float32]
 
@@ -424,9 +424,9 @@ class Engine:
 
     def _on_fresh(self, sender: bytes, news: m.Fresh) -> None:
         self.membership.heard(sender, news)
-        if news.round > self.head.round:
-            self._pursue(sender, news.transcript, news.round)
-        elif news.round == self.head.round and news.record != self.head.record and self.previous is not None:
+        if news.round > self.head.round or (
+            news.round == self.head.round and news.record != self.head.record and self.previous is not None
+        ):
             self._pursue(sender, news.transcript, news.round)
         elif news.round < self.head.round:
             self._out.append(Send(sender, self._news()))
@@ -470,7 +470,13 @@ class Engine:
             self._run(run.deadline(rest.rpartition(":")[2]))
         elif kind == REMIND_TIMER and run and rest.startswith(run.sid.hex()):
             self._run(run.remind(rest.rpartition(":")[2]))
-        elif kind == "result" and run and rest == run.sid.hex() and (outcome := self._outcomes.get(run.sid)) and outcome.result:
+        elif (
+            kind == "result"
+            and run
+            and rest == run.sid.hex()
+            and (outcome := self._outcomes.get(run.sid))
+            and outcome.result
+        ):
             self._out.append(Broadcast(outcome.result))
         elif kind == "session" and run and rest == run.sid.hex():
             self._leave("no result came in time")
@@ -507,7 +513,9 @@ class Engine:
             return
         self._attempts += 1
         self._journal("left", sid=run.sid.hex(), why=why)
-        self._out.append(Report("warning", f"round {run.plan.opened.round} was not completed: {why}", run.plan.opened.round))
+        self._out.append(
+            Report("warning", f"round {run.plan.opened.round} was not completed: {why}", run.plan.opened.round)
+        )
         self._out.append(Phase("wait"))
         member = run.member
         if member is None or not member.u2:  # no masked vector has left: the version is free at once
@@ -531,7 +539,7 @@ class Engine:
             self._maybe_aborted(signed.statement.sid)
 
     def _maybe_aborted(self, sid: bytes) -> None:
-        """n - T + 1 + c abstentions: then no certificate can ever exist, and the version is free again."""
+        """N - T + 1 + c abstentions: then no certificate can ever exist, and the version is free again."""
         run = self._left
         if run is None or run.sid != sid or self.own.status is not Status.LOCKED or self.own.sid != sid:
             return
@@ -763,9 +771,7 @@ class Engine:
         transcript, transcript_id = decode_round(blob), sha256(blob)
         record = record_of(transcript, transcript_id, candidate.proven, candidate.session)
         self._out.append(Store(blob))
-        evidence = Evidence(
-            transcript_id, transcript, candidate.session_id, candidate.session, self._sum_of(candidate)
-        )
+        evidence = Evidence(transcript_id, transcript, candidate.session_id, candidate.session, self._sum_of(candidate))
         self._apply(evidence, self.me)
         self._out += [
             Record(record),

@@ -157,7 +157,11 @@ class Scoring:
             {peer: message.values for peer, message in self.openings.items()},
         )
         transcript = RoundTranscript(
-            **{f: getattr(bare, f) for f in bare.__struct_fields__ if f not in {"direction", "exponent", "openings", "numbers"}},
+            **{
+                f: getattr(bare, f)
+                for f in bare.__struct_fields__
+                if f not in {"direction", "exponent", "openings", "numbers"}
+            },
             direction=sha256(direction_bytes(self.direction)),
             exponent=self.exponent,
             openings=tuple(self.openings[p] for p in sorted(self.openings)),

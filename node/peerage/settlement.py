@@ -9,11 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-from peerage_crypto.digest import address_root, claim_root, sha256
-from peerage_crypto.identity import BadSignature, recover
-from peerage_crypto.statements import Bytes20, Bytes32, Count
-from peerage_crypto.thresholds import colluders, quorum
-from peerage_ledger.records import RewardRoot, RoundRecord
 
 from peerage import messages as m
 from peerage.effects import (
@@ -37,12 +32,16 @@ from peerage.effects import (
     Store,
     Timeout,
 )
+from peerage_crypto.digest import address_root, claim_root, sha256
+from peerage_crypto.identity import BadSignature, recover
+from peerage_crypto.statements import Bytes20, Bytes32, Count
+from peerage_crypto.thresholds import colluders, quorum
+from peerage_ledger.records import RewardRoot, RoundRecord
 
 if TYPE_CHECKING:
+    from peerage.membership import Membership
     from peerage_crypto.identity import Account
     from peerage_ledger.judgement import Federation, Standing
-
-    from peerage.membership import Membership
 
 EPOCH = 1  # one run is one epoch of the pool
 MAX_SETTLEMENT_BYTES = 1 << 20
@@ -217,7 +216,7 @@ class Settlement:
         if len(self._votes) < quorum(registered, colluders(registered)):
             return []
         self._publishing = True
-        signatures = tuple(self._votes[p] for p in sorted(self._votes))
+        signatures = dict(sorted(self._votes.items()))
         return [*(Record(r) for r in self.records), Publish(document.reward_root(), signatures, self.totals)]
 
     def _signature(self, document: SettlementDocument) -> bytes:

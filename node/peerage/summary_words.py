@@ -114,6 +114,6 @@ def _verdict(summary: Summary) -> str:
     if audit.ok:
         return (
             "Audit: PASS. It re-added the masked vectors, recomputed models, scores and payouts from artefacts, "
-            "and checked them against signatures and the archived chain: nobody's word was taken, the launcher's included."
+            "and checked them against signatures and the archived chain: nobody's word was taken, not the launcher's."
         )
     return f"Audit: {audit.findings} findings; `peerage audit` lists them with round, peer and fault."

@@ -89,12 +89,13 @@ class Simulation:
             registry=b"\x01" * 20,
             round_ledger=b"\x02" * 20,
             vault=b"\x03" * 20,
+            genesis=sha256(b"genesis", str(seed).encode()),
             terms=sha256(b"terms", str(seed).encode()),
             registered=frozenset(a.address for a in accounts),
             ring=ring(ring_bits),
             length=AUXILIARY + parameters,
         )
-        self.genesis = genesis(self.federation.terms, model, sha256(canonical(model)))
+        self.genesis = genesis(self.federation.genesis, model, sha256(canonical(model)))
         self.rules = Rules(
             rounds=rounds,
             momentum=0.9,
@@ -108,9 +109,7 @@ class Simulation:
             stall_seconds=12.0,
             stagger=0.5,
         )
-        self.hosts = {
-            a.address: Host(f"peer-{i + 1:02}", a, self._engine(a, i)) for i, a in enumerate(accounts)
-        }
+        self.hosts = {a.address: Host(f"peer-{i + 1:02}", a, self._engine(a, i)) for i, a in enumerate(accounts)}
         self._index = {a.address: i for i, a in enumerate(accounts)}
 
     def _engine(self, account: Account, index: int) -> Engine:
@@ -252,7 +251,9 @@ class Simulation:
 
 def honest_training(sim: Simulation, host: Host, effect: fx.Train) -> np.ndarray:
     """Walk towards a common target, each peer with its own bias."""
-    rng = np.random.default_rng(int.from_bytes(_sha(f"{sim.seed}/{host.name}/{effect.version}".encode()).digest()[:8], "big"))
+    rng = np.random.default_rng(
+        int.from_bytes(_sha(f"{sim.seed}/{host.name}/{effect.version}".encode()).digest()[:8], "big")
+    )
     target = np.linspace(-1, 1, sim.parameters)
     return (effect.model + 0.2 * (target - effect.model) + 0.05 * rng.normal(size=sim.parameters)).astype(np.float32)
 
