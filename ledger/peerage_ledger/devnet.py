@@ -171,6 +171,9 @@ class Devnet:
             if int(nonce, 16) == 0 and int(have, 16) < wei
         ]
         self._rpc.batch([(method, (name, hex(wei))) for name, wei in missing])
+        if self._kind is Engine.GANACHE:
+            # it runs a transaction of nonce 0 again each time it is sent; no account of ours has one
+            self._rpc.batch([("evm_setAccountNonce", (name, "0x1")) for name, _ in missing])
 
     def _end(self, how: signal.Signals) -> None:
         process, self._guard = self._guard, None
