@@ -17,16 +17,17 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 from eth_utils.address import to_checksum_address
 
+from peerage import common_scale, messages, transport
 from peerage import effects as fx
-from peerage import messages, transport
 from peerage.aggregation import AUXILIARY, Grid, canonical
 from peerage.config_toml import federation_hash, load_federation
 from peerage.emissions import EmissionsCsv, Meter, equal_reservation, parse_resolution, probe_from_json
 from peerage.journal import PeerJournal
 from peerage.keys import load_keys, random_secret, read_password
-from peerage.learner import Learner, data_manifest, rows_of, validation_blob
+from peerage.learner import Learner, data_manifest, rows_of, standardised, validation_blob
 from peerage.metrics import MetricsLog, RoundMetrics
 from peerage.private_state import load_state, save_state
 from peerage.round import Engine, Manifests, Rules
@@ -45,14 +46,22 @@ from peerage_ledger.judgement import genesis, session_terms
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
+    from numpy.typing import NDArray
+
+    from peerage import data_csv
     from peerage.config import Federation
+    from peerage.data_csv import Schema
     from peerage.emissions import EmissionRecord, Phase
     from peerage_ledger.interface import Registration
+
+if TYPE_CHECKING:
+    Vector = NDArray[np.float32]
 
 REGISTRATION_SECONDS = 120.0
 STATUS_SECONDS = 0.2
 LEDGER_SECONDS = 0.5
 STAGGER_SECONDS = 0.5
+TRAINING, SCALE = 0, 1  # the first byte of every control frame says which engine it is for
 HASHED_SOURCES = ("round.py", "aggregation.py", "trainer.py", "learner.py", "scoring.py")
 
 log = logging.getLogger("peerage")
@@ -164,8 +173,10 @@ class Peer:
         self._phase_since = time.monotonic()
         self._round_traffic = (0, 0)
         self._last_record: EmissionRecord | None = None
-        self.ground = self._meet()
-        self.engine = self._engine()
+        self.engine: Engine | None = None  # of the training rounds
+        self.scale: Engine | None = None  # of the statistics round that comes before them (tables only)
+        self._early: list[transport.Received] = []  # training messages that arrived before I could train
+        self.registered = self._meet()
 
     # -- coming up -----------------------------------------------------------------------------------------------------
 
@@ -177,7 +188,7 @@ class Peer:
         remembered.write_text(self.endpoint)
         return opened
 
-    def _meet(self) -> Ground:
+    def _meet(self) -> frozenset[bytes]:
         """Wait until all peers of the federation are registered, then let the transport know them."""
         deadline = time.monotonic() + REGISTRATION_SECONDS
         while len(known := [r for r in self.ledger.registrations() if r.active]) < self.federation.peers:
@@ -191,12 +202,16 @@ class Peer:
         self._introduce(known)
         self.transport.serve(self.store.serve)
         self.transport.start(self.me, self.inbox.put)
+        return frozenset(r.address for r in known)
+
+    def _ground(self, agreed: bytes) -> Ground:
+        """What every session rests on; `agreed` is the standardiser as an artefact (empty: the data need none)."""
         deployment, masking = self.ledger.deployment, self.federation.masking
-        validation = validation_blob(self.learner.rows.validation)
-        if validation:
-            self.store.put(validation)
-        self.store.put(canonical(self.learner.initial))
-        check_headroom(len(known), masking.frac_bits, masking.clip, ring(masking.ring_bits))
+        validation, initial = validation_blob(self.learner.rows.validation), canonical(self.learner.initial)
+        check_headroom(len(self.registered), masking.frac_bits, masking.clip, ring(masking.ring_bits))
+        for blob in (validation, initial, agreed):
+            if blob:
+                self.store.put(blob)
         return Ground(
             chain_id=deployment.chain_id,
             registry=deployment.registry,
@@ -206,11 +221,10 @@ class Peer:
             terms=session_terms(
                 federation_hash(self.federation),
                 self.learner.layout_hash,
-                sha256(canonical(self.learner.initial)),
-                sha256(validation) if validation else bytes(32),
-                bytes(32),
+                sha256(initial),
+                *(sha256(blob) if blob else bytes(32) for blob in (validation, agreed)),
             ),
-            registered=frozenset(r.address for r in known),
+            registered=self.registered,
             ring=ring(masking.ring_bits),
             length=AUXILIARY + self.learner.initial.size,
         )
@@ -220,18 +234,42 @@ class Peer:
             {r.address: transport.PeerContact(r.transport_key, r.endpoint, r.active) for r in known}
         )
 
-    def _engine(self) -> Engine:
-        f, initial = self.federation, self.learner.initial
+    def _engine(self, ground: Ground, rules: Rules, initial: Vector) -> Engine:
         dither = self._dither_key()
         return Engine(
-            rules=rules_of(f),
-            federation=self.ground,
+            rules=rules,
+            federation=ground,
             account=self.account,
-            genesis=genesis(self.ground.genesis, initial, sha256(canonical(initial))),
+            genesis=genesis(ground.genesis, initial, sha256(canonical(initial))),
             manifests=Manifests(data_manifest(self.learner.rows), code_manifest()),
             draw=random_secret,
             dither=lambda version: tagged("peerage/dither/v1", dither, version.to_bytes(8, "little")),
         )
+
+    def _agree_on_scale(self, schema: Schema) -> None:
+        """Open the statistics channel; when its round is settled, training starts."""
+        self._statistics = common_scale.my_statistics(self.learner.rows.own, schema)
+        ground = common_scale.ground_of(self._ground(b""), len(schema.numeric))
+        zeros = np.zeros(self._statistics.size, np.float32)
+        self.scale = self._engine(ground, common_scale.rules_for(rules_of(self.federation)), zeros)
+        self._handle(fx.Started(load_state(self._state_file(SCALE), zeros.size)), SCALE)
+
+    def _start_training(self, agreed: data_csv.Standardiser | None) -> None:
+        blob = b"" if agreed is None else common_scale.encoded(agreed)
+        if agreed is not None:
+            self.learner.rows = standardised(self.learner.rows, agreed)
+            (self.secrets / f"{self.spec.name}.standardiser.json").write_bytes(blob)
+            transcript = self.scale.head.transcript.hex() if self.scale else ""
+            self.journal.write("standardiser", 0, {"artefact": sha256(blob).hex(), "transcript": transcript})
+        self.engine = self._engine(self._ground(blob), rules_of(self.federation), self.learner.initial)
+        self.state = "running"
+        self._handle(fx.Started(load_state(self._state_file(TRAINING), self.learner.initial.size)), TRAINING)
+        early, self._early = self._early, []
+        for received in early:
+            self._happened(received)
+
+    def _state_file(self, channel: int) -> Path:
+        return self.secrets / f"{self.spec.name}{'.scale' if channel == SCALE else ''}.state"
 
     def _dither_key(self) -> bytes:
         """Rounding follows the run's seed, so that a seeded run repeats; it hides nothing and need not be secret."""
@@ -266,9 +304,11 @@ class Peer:
         """Until the launcher closes the pipe."""
         self.state = "ready"
         self._say()
-        saved = load_state(self.secrets / f"{self.spec.name}.state", self.learner.initial.size)
-        self.state = "running"
-        self._handle(fx.Started(saved))
+        schema = self.learner.rows.schema
+        if schema is not None and schema.numeric:
+            self._agree_on_scale(schema)
+        else:
+            self._start_training(None)
         self.timers.set("ledger:poll", LEDGER_SECONDS)
         while True:
             for name in self.timers.ripe():
@@ -276,7 +316,8 @@ class Peer:
                     self._poll_ledger()
                     self.timers.set(name, LEDGER_SECONDS)
                 else:
-                    self._handle(fx.Timeout(name))
+                    channel, _, timer = name.partition("|")
+                    self._handle(fx.Timeout(timer), int(channel))
             try:
                 happening = self.inbox.get(timeout=min(self.timers.wait(), LEDGER_SECONDS))
             except Empty:
@@ -286,28 +327,32 @@ class Peer:
                 break
             self._happened(happening)
             self._say(soon=True)
-        self.journal.seal(self.engine.head.round, end=self._done)
+        self.journal.seal(self._round(), end=self._done)
         return 0 if self._done else 3
 
     def _happened(self, happening: Happening) -> None:
         match happening:
             case transport.Received(sender, frame):
+                channel = frame[0] if frame else -1
+                if channel == TRAINING and self.engine is None:
+                    self._early.append(happening)
+                    return
                 try:
-                    message = messages.decode(sender, frame)
+                    message = messages.decode(sender, frame[1:])
                 except PeerError as error:
                     self._fault(sender, str(error))
                 else:
-                    self._handle(fx.Received(sender, message))
+                    self._handle(fx.Received(sender, message), channel)
             case transport.Fetched(_, artefact, data):
                 self.store.put(bytes(data))
-                self._handle(fx.Fetched(artefact, bytes(data)))
+                self._handle_all(fx.Fetched(artefact, bytes(data)))
             case transport.FetchFailed(owner, artefact, reason):
                 log.info("artefact %s not had from 0x%s: %s", artefact.hex()[:12], owner.hex()[:8], reason)
-                self._handle(fx.Unfetched(owner, artefact))
+                self._handle_all(fx.Unfetched(owner, artefact))
             case transport.PeerUp(address):
-                self._handle(fx.PeerUp(address))
+                self._handle_all(fx.PeerUp(address))
             case transport.PeerDown(address):
-                self._handle(fx.PeerDown(address))
+                self._handle_all(fx.PeerDown(address))
             case transport.PeerFault(address, sentence):
                 self._fault(address, sentence)
             case transport.Dropped(to, frames, reason):
@@ -315,30 +360,61 @@ class Peer:
             case transport.TransportFailed(error):
                 raise error
             case fx.Trained():
-                self._handle(happening)
+                self._handle(happening, TRAINING)
             case fx.Scored(sid, direction, exponent, _):
-                digest = self._close_emissions(self.engine.head.round + 1)
-                self._handle(fx.Scored(sid, direction, exponent, digest))
+                digest = self._close_emissions(self._round() + 1)
+                self._handle(fx.Scored(sid, direction, exponent, digest), TRAINING)
             case _LedgerNews():
                 self._poll_ledger()
             case fx.Fetched() | fx.Unfetched():
-                self._handle(happening)
+                self._handle_all(happening)
             case Exception():
                 raise happening
             case _:
                 pass
 
-    def _handle(self, event: fx.Event) -> None:
-        for effect in self.engine.handle(event):
-            self._carry(effect)
+    def _handle(self, event: fx.Event, channel: int) -> None:
+        engine = {TRAINING: self.engine, SCALE: self.scale}.get(channel)
+        for effect in engine.handle(event) if engine else ():
+            if channel == TRAINING:
+                self._carry(effect)
+            else:
+                self._carry_scale(effect)
 
-    def _carry(self, effect: fx.Effect) -> None:
+    def _handle_all(self, event: fx.Event) -> None:
+        for channel in (SCALE, TRAINING):
+            self._handle(event, channel)
+
+    def _carry_scale(self, effect: fx.Effect) -> None:
+        """The statistics round: the engine's steps that need no chain and no training are answered here."""
+        match effect:
+            case fx.Train(_, version):
+                self._handle(fx.Trained(self._statistics, version, 0, 0, 0.0), SCALE)
+            case fx.Score(sid, _, base):
+                self._handle(fx.Scored(sid, np.zeros(base.size, np.int64), 0, bytes(32)), SCALE)
+            case fx.CloseEmissions():
+                self._handle(fx.EmissionsClosed(bytes(32)), SCALE)
+            case fx.Publish():
+                self._handle(fx.Published(), SCALE)
+            case fx.Journal(kind, _, fields):
+                self.journal.write(f"scale:{kind}", 0, fields)
+            case fx.Save(state):
+                save_state(self._state_file(SCALE), state)
+            case fx.Record() | fx.Progress():
+                pass
+            case fx.Finish():
+                if self.engine is None and self.scale is not None:
+                    self._start_training(common_scale.outcome(self.scale))
+            case _:
+                self._carry(effect, SCALE)
+
+    def _carry(self, effect: fx.Effect, channel: int = TRAINING) -> None:
         match effect:
             case fx.Send(to, message):
-                self.transport.send(to, messages.encode(message))
+                self.transport.send(to, bytes([channel]) + messages.encode(message))
             case fx.Broadcast(message):
-                frame = messages.encode(message)
-                for peer in self.ground.registered - {self.me}:
+                frame = bytes([channel]) + messages.encode(message)
+                for peer in self.registered - {self.me}:
                     self.transport.send(peer, frame)
             case fx.Journal(kind, round_, fields):
                 self.journal.write(kind, round_, fields)
@@ -349,22 +425,23 @@ class Peer:
             case fx.FetchArtefact(owner, artefact, limit):
                 self._fetch(owner, artefact, limit)
             case fx.SetTimer(name, seconds):
-                self.timers.set(name, seconds)
+                self.timers.set(f"{channel}|{name}", seconds)
             case fx.CancelTimer(name):
-                self.timers.cancel(name)
+                self.timers.cancel(f"{channel}|{name}")
             case fx.Train():
-                self.learner.last_step = self.engine.head.step if self.engine.head.round else None
+                engine = self.engine
+                self.learner.last_step = engine.head.step if engine and engine.head.round else None
                 self.learner.submit(effect)
             case fx.Score():
                 self.learner.submit(effect)
             case fx.Save(state):
                 self.version = state.version
-                save_state(self.secrets / f"{self.spec.name}.state", state)
+                save_state(self._state_file(TRAINING), state)
             case fx.Record(record):
                 self.ledger.submit_round(record)
             case fx.CloseEmissions():
-                digest = self._close_emissions(self.engine.head.round)
-                self._handle(fx.EmissionsClosed(digest))
+                digest = self._close_emissions(self._round())
+                self._handle(fx.EmissionsClosed(digest), TRAINING)
             case fx.Publish(root, signatures, totals):
                 self.ledger.publish_rewards(root, signatures)
                 if totals:
@@ -402,23 +479,27 @@ class Peer:
                     | ledger_events.EndpointChanged()
                     | ledger_events.TransportKeyRotated()
                 ):
-                    known = [r for r in self.ledger.registrations() if r.address in self.ground.registered]
+                    known = [r for r in self.ledger.registrations() if r.address in self.registered]
                     self._introduce(known)
                 case ledger_events.Confirmed(key, transaction, gas_used, block):
                     fields = {"key": key, "transaction": transaction.hex() if transaction else "", "gas": gas_used}
-                    self.journal.write("ledger", self.engine.head.round, {**fields, "block": block})
+                    self.journal.write("ledger", self._round(), {**fields, "block": block})
                 case ledger_events.ChainLost(reason):
                     log.warning("the chain is out of reach: %s; training goes on", reason)
                 case ledger_events.ChainBack():
                     log.info("the chain is back")
                 case ledger_events.Refused(key, reason):
-                    self.journal.write("ledger", self.engine.head.round, {"key": key, "refused": reason})
+                    self.journal.write("ledger", self._round(), {"key": key, "refused": reason})
                     log.error("the chain refuses %s: %s", key, reason)
                 case _:
                     pass
         if self._publishing is not None and self.ledger.pending() == 0:
             self._publishing = None
-            self._handle(fx.Published())
+            self._handle(fx.Published(), TRAINING)
+
+    def _round(self) -> int:
+        """The last round I stand on."""
+        return self.engine.head.round if self.engine else 0
 
     def _traffic(self) -> tuple[int, int]:
         stats = self.transport.stats()
@@ -442,6 +523,8 @@ class Peer:
 
     def _progress(self, done: fx.Progress) -> None:
         self.earned = done.earned.get(self.me, 0)
+        if self.engine is None:
+            return
         judged = self.engine.history[-1]
         received, sent = self._traffic()
         before_received, before_sent = self._round_traffic
@@ -484,7 +567,7 @@ class Peer:
         self._say()
 
     def _fault(self, culprit: bytes, sentence: str) -> None:
-        self.journal.write("fault", self.engine.head.round + 1, {"culprit": "0x" + culprit.hex(), "sentence": sentence})
+        self.journal.write("fault", self._round() + 1, {"culprit": "0x" + culprit.hex(), "sentence": sentence})
         log.warning("0x%s: %s", culprit.hex()[:8], sentence)
 
     def _say(self, *, soon: bool = False) -> None:
@@ -492,7 +575,7 @@ class Peer:
         if soon and now - self._told < STATUS_SECONDS:
             return
         self._told = now
-        engine = getattr(self, "engine", None)
+        engine: Engine | None = getattr(self, "engine", None)
         received, sent = self._traffic() if engine else (0, 0)
         status = Status(
             peer=self.spec.name,

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from peerage import baselines
+from peerage.common_scale import decoded
 from peerage.config import Federation
 from peerage.config_toml import load_federation
 from peerage.data import Dataset, Splits, load
@@ -41,7 +42,7 @@ def write_model(job: str) -> bytes:
     order = msgspec.json.decode(job, type=Job)
     run = RunDir(Path(order.run_dir))
     federation = load_federation(run.federation)
-    splits, preparation = _splits(federation)
+    splits, preparation = _splits(run, federation)
     net = build(
         splits.train.input_shape,
         len(splits.train.classes),
@@ -78,8 +79,9 @@ def write_model(job: str) -> bytes:
 def yardsticks(job: str) -> bytes:
     """Every peer alone, and all rows in one place: trained as long, outside the run's clock."""
     order = msgspec.json.decode(job, type=Job)
-    federation = load_federation(RunDir(Path(order.run_dir)).federation)
-    splits, _ = _splits(federation)
+    run = RunDir(Path(order.run_dir))
+    federation = load_federation(run.federation)
+    splits, _ = _splits(run, federation)
     parts = [
         splits.train.take(rows)
         for rows in partition(splits.train.labels, federation.data.partition, federation.peers, federation.seed)
@@ -100,8 +102,11 @@ def yardsticks(job: str) -> bytes:
     return msgspec.json.encode(Yardsticks(float(np.mean(alone)), together))
 
 
-def _splits(federation: Federation) -> tuple[Splits, str]:
-    """Rows ready for the model, and the preparation (CSV: schema and standardiser as JSON) that new rows need too."""
+def _splits(run: RunDir, federation: Federation) -> tuple[Splits, str]:
+    """Rows ready for the model, and the preparation (CSV: schema and standardiser as JSON) that new rows need too.
+
+    The standardiser is the one that the peers agreed on under masks; every peer keeps the same.
+    """
     data = federation.data
     schema = Schema.from_json(data.columns) if data.columns else None
     splits = load(
@@ -109,7 +114,8 @@ def _splits(federation: Federation) -> tuple[Splits, str]:
     )
     if schema is None:
         return splits, ""
-    agreed = standardiser(statistics(splits.train, schema))
+    kept = run.secrets / f"{federation.peer_name(0)}.standardiser.json"
+    agreed = decoded(kept.read_bytes()) if kept.exists() else standardiser(statistics(splits.train, schema))
 
     def ready(rows: Dataset) -> Dataset:
         return standardise(rows, agreed)
