@@ -1,0 +1,116 @@
+"""The auditor's judgement: artefacts, chain archive and journals in, findings out. Trusts neither chain nor peers.
+
+Order: the chain's transactions are executed again (`audit_chain`); journals are read as chains of signed bytes
+(`audit_journal`); every round that anybody names is judged from its artefacts (`audit_rounds`, `audit_numbers`) and its
+record compared with the chain's; signatures from all sides are held against each other; pay follows from the judged
+rounds (`audit_pay`). No clock, no file, no torch: what needs floating point comes in as `Mathematics`.
+
+A finding names its round and peer where these are defined. What could not be checked is a note, never a pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from peerage_ledger.audit_chain import History, replay
+from peerage_ledger.audit_findings import Finding, Notebook, RoundCheck, name_of
+from peerage_ledger.audit_journal import Journal, Signatures, check_ends, check_journalled, read_journal
+from peerage_ledger.audit_pay import Accounts, settle
+from peerage_ledger.audit_rounds import Rounds, collect_statements, judge_rounds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from peerage_ledger.audit_terms import CaseFile, Mathematics
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the audit found and how far it looked; `book` may take further findings of the adapter's own checks."""
+
+    book: Notebook
+    history: History
+    rounds: Rounds
+    accounts: Accounts
+    journals: tuple[Journal, ...]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return tuple(sorted(self.book.findings, key=_order))
+
+    @property
+    def checks(self) -> tuple[RoundCheck, ...]:
+        return tuple(sorted(self.rounds.checks.values(), key=lambda check: (check.round, check.record)))
+
+
+def judge(case: CaseFile, maths: Mathematics, book: Notebook | None = None) -> Judgement:
+    """The whole audit of one case file."""
+    book = book or Notebook()
+    _check_genesis(case, book)
+    history = replay(case.archive, case.deployment, book)
+    journals = _read_journals(case, history, book)
+    rounds = judge_rounds(case, history, journals, maths, book)
+    _check_signatures(rounds, journals, book)
+    accounts = settle(case, history, rounds, journals, book)
+    check_ends(journals, case.lost, finished=bool(history.published), book=book)
+    _check_files(case, rounds, accounts, book)
+    return Judgement(book, history, rounds, accounts, journals)
+
+
+def _check_genesis(case: CaseFile, book: Notebook) -> None:
+    if case.terms.record != case.deployment.federation:
+        book.find("terms", "the settings in federation.toml are not those whose hash the contracts were built with")
+    if case.terms.pool > case.deployment.pool:
+        book.find("terms", f"the vault was to hold {case.deployment.pool}, the settings promise {case.terms.pool}")
+
+
+def _read_journals(case: CaseFile, history: History, book: Notebook) -> tuple[Journal, ...]:
+    journals: list[Journal] = []
+    owners: dict[bytes, str] = {}
+    for name in sorted({*case.journals, *case.accounts}):
+        if name not in case.journals:
+            book.find("journal-missing", f"{name}: there is no journal", peer=case.accounts[name])
+            continue
+        journal = read_journal(name, case.journals[name], book, case.accounts.get(name))
+        if journal.peer is None:
+            continue
+        if journal.peer not in history.registered:
+            sentence = f"{name}: its journal is of {name_of(journal.peer)}, who is not registered"
+            book.find("journal-peer", sentence, peer=journal.peer)
+        if journal.peer in owners:
+            sentence = f"{name} and {owners[journal.peer]} are journals of one peer"
+            book.find("journal-peer", sentence, peer=journal.peer)
+        owners[journal.peer] = name
+        journals.append(journal)
+    for peer in sorted(history.registered - owners.keys()):
+        book.note(f"{name_of(peer)} is registered and has no journal here")
+    return tuple(journals)
+
+
+def _check_signatures(rounds: Rounds, journals: Sequence[Journal], book: Notebook) -> None:
+    from_rounds = Signatures()
+    collect_statements(rounds, from_rounds, book)
+    check_journalled(journals, from_rounds, book)
+    everything = Signatures({key: dict(digests) for key, digests in from_rounds.digests.items()})
+    for journal in journals:
+        everything.add_journal(journal, book)
+    everything.check(book)
+
+
+def _check_files(case: CaseFile, rounds: Rounds, accounts: Accounts, book: Notebook) -> None:
+    """Artefacts whose file holds other bytes than its name says, blamed on the round and peer they belong to."""
+    known = dict(rounds.referenced)
+    if accounts.settled is not None:
+        known[accounts.settled.artefact] = ("settlement", len(accounts.line), None)
+        known |= {e: ("emission record", len(accounts.line), peer) for peer, e in accounts.settled.emissions}
+    for artefact in sorted(case.misnamed):
+        what, round_, peer = known.get(artefact, ("artefact", None, None))
+        sentence = f"store/{artefact.hex()} ({what}) does not hold the bytes that its name is the hash of"
+        book.find("store-misnamed", sentence, round_=round_, peer=peer)
+    book.count("artefacts", len(case.store))
+
+
+def _order(finding: Finding) -> tuple[int, str, bytes, str]:
+    round_ = -1 if finding.round is None else finding.round
+    return (round_, finding.code, finding.peer or b"", finding.sentence)

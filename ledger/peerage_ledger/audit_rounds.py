@@ -1,0 +1,315 @@
+"""Every round judged again from its artefacts, parent before child, and compared with the record that the chain keeps.
+
+A round is reached from the chain's records and from the journals' word; neither is believed. What follows from a round
+that does not hold is not judged, and said to be so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from peerage_crypto.digest import sha256
+from peerage_ledger.audit_findings import Notebook, RoundCheck, name_of
+from peerage_ledger.audit_numbers import check_numbers
+from peerage_ledger.judgement import Evidence, Federation, Judged, Standing, genesis, judge_round
+from peerage_ledger.transcript import NOTHING, RoundTranscript, decode_round, decode_session
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from peerage_crypto.statements import Signed
+    from peerage_ledger.audit_chain import History
+    from peerage_ledger.audit_journal import Journal, Signatures
+    from peerage_ledger.audit_terms import CaseFile, Mathematics
+
+    Vector = NDArray[np.float32]
+
+
+@dataclass
+class Rounds:
+    """The judged rounds by transcript id, oldest first; `broken` are transcripts that do not hold or stand on one."""
+
+    federation: Federation
+    start: Standing
+    judged: dict[bytes, Judged] = field(default_factory=dict)
+    checks: dict[bytes, RoundCheck] = field(default_factory=dict)
+    broken: dict[bytes, int] = field(default_factory=dict[bytes, int])
+    referenced: dict[bytes, tuple[str, int, bytes | None]] = field(default_factory=dict)
+
+    def by_record(self) -> dict[bytes, Judged]:
+        return {judged.standing.record: judged for judged in self.judged.values()}
+
+    def line_to(self, record: bytes) -> list[Judged]:
+        """The rounds from the first to the one of this record."""
+        known, line = self.by_record(), list[Judged]()
+        while record in known:
+            line.append(known[record])
+            record = known[record].transcript.parents[0].record
+        return line[::-1]
+
+    def applied_before(self, transcript: RoundTranscript, count: int) -> list[Vector]:
+        """The last `count` applied steps that a round's direction is taken off, newest first."""
+        steps: list[Vector] = []
+        while len(steps) < count and transcript.parents[0].transcript in self.judged:
+            parent = self.judged[transcript.parents[0].transcript]
+            steps.append(parent.standing.step)
+            transcript = parent.transcript
+        return steps
+
+
+def judge_rounds(
+    case: CaseFile, history: History, journals: Iterable[Journal], maths: Mathematics, book: Notebook
+) -> Rounds:
+    """All rounds that anybody names."""
+    terms, deployment = case.terms, case.deployment
+    federation = Federation(
+        chain_id=deployment.chain_id,
+        registry=deployment.registry,
+        round_ledger=deployment.ledger,
+        vault=deployment.vault,
+        genesis=terms.record,
+        terms=terms.session,
+        registered=history.registered,
+        ring=terms.ring,
+        length=terms.auxiliary + terms.initial.size,
+    )
+    aggregate = sha256(terms.initial.astype("<f4", copy=False).tobytes())
+    rounds = Rounds(federation, genesis(terms.record, terms.initial, aggregate))
+    rounds.referenced[aggregate] = ("first model", 0, None)
+    found = _collect(case, rounds, history, journals, book)
+    newest = max((t.round for t in found.values()), default=0)
+    for transcript_id, transcript in sorted(found.items(), key=lambda item: (item[1].round, item[0])):
+        _judge_one(case, rounds, transcript_id, transcript, newest, maths, book)
+    _compare_records(rounds, history, book)
+    _compare_closed(rounds, journals, book)
+    _check_forks(rounds, book)
+    return rounds
+
+
+def _collect(
+    case: CaseFile, rounds: Rounds, history: History, journals: Iterable[Journal], book: Notebook
+) -> dict[bytes, RoundTranscript]:
+    """Every transcript that the chain or a journal names, and their ancestors."""
+    wanted: list[tuple[bytes, int, bytes | None, str]] = [
+        (record.transcript, record.round, history.recorders[name], "the chain")
+        for name, record in history.records.items()
+    ]
+    for journal in journals:
+        for entry in journal.of("closed"):
+            try:
+                named = bytes.fromhex(str(entry.fields["transcript"]))
+            except (KeyError, ValueError):
+                continue  # _compare_closed says so
+            wanted.append((named, entry.round, journal.peer, f"the journal of {journal.name}"))
+    found: dict[bytes, RoundTranscript] = {}
+    while wanted:
+        artefact, round_, peer, who = wanted.pop()
+        if artefact in found or artefact in rounds.broken:
+            continue
+        blob = case.store.get(artefact)
+        if blob is None:
+            rounds.broken[artefact] = round_
+            what = "does not hold what its name says" if artefact in case.misnamed else "is not in the store"
+            book.find(
+                "transcript-missing",
+                f"the transcript of round {round_}, named by {who}, {what}",
+                round_=round_,
+                peer=peer,
+            )
+            continue
+        try:
+            transcript = decode_round(blob)
+        except ValueError as error:
+            rounds.broken[artefact] = round_
+            book.find("transcript-malformed", f"round {round_}, named by {who}: {error}", round_=round_, peer=peer)
+            continue
+        found[artefact] = transcript
+        rounds.referenced[artefact] = ("transcript", transcript.round, None)
+        wanted += [
+            (p.transcript, p.round, None, f"round {transcript.round}")
+            for p in transcript.parents
+            if p.transcript != NOTHING
+        ]
+    return found
+
+
+def _judge_one(
+    case: CaseFile,
+    rounds: Rounds,
+    transcript_id: bytes,
+    transcript: RoundTranscript,
+    newest: int,
+    maths: Mathematics,
+    book: Notebook,
+) -> None:
+    round_ = transcript.round
+    parent = _parent_of(rounds, transcript)
+    if parent is None:
+        rounds.broken[transcript_id] = round_
+        if not any(link.transcript in rounds.broken for link in transcript.parents):
+            book.find("round-parent", f"round {round_} stands on no known round", round_=round_)
+        else:
+            book.note(f"round {round_} is not judged: the round that it stands on does not hold")
+        return
+    evidence = _evidence(case, rounds, transcript_id, transcript, book)
+    if evidence is None:
+        rounds.broken[transcript_id] = round_
+        return
+    try:
+        judged = judge_round(rounds.federation, parent, evidence, maths.merge)
+    except (ValueError, OverflowError) as error:
+        book.find("transcript-malformed", f"round {round_}: a value outside its range: {error}", round_=round_)
+        judged = []
+    if isinstance(judged, list):
+        rounds.broken[transcript_id] = round_
+        book.faults(judged, round_)
+        return
+    rounds.judged[transcript_id] = judged
+    _refer(rounds, judged)
+    rounds.checks[transcript_id] = check_numbers(case, rounds, parent, judged, newest, maths, book)
+
+
+def _parent_of(rounds: Rounds, transcript: RoundTranscript) -> Standing | None:
+    if len(transcript.parents) != 1:
+        return None
+    link = transcript.parents[0]
+    if link.transcript == NOTHING:
+        return rounds.start
+    judged = rounds.judged.get(link.transcript)
+    return judged.standing if judged else None
+
+
+def _evidence(
+    case: CaseFile, rounds: Rounds, transcript_id: bytes, t: RoundTranscript, book: Notebook
+) -> Evidence | None:
+    blobs: dict[str, bytes] = {}
+    for what, artefact in (("session transcript", t.session), ("sum", t.sum_artefact)):
+        blob = case.store.get(artefact)
+        if blob is None:
+            why = "does not hold what its name says" if artefact in case.misnamed else "is not in the store"
+            book.find("artefact-missing", f"round {t.round}: its {what} {why}", round_=t.round)
+            return None
+        blobs[what] = blob
+        rounds.referenced[artefact] = (what, t.round, None)
+    try:
+        session = decode_session(blobs["session transcript"])
+    except ValueError as error:
+        book.find("transcript-malformed", f"round {t.round}: {error}", round_=t.round)
+        return None
+    return Evidence(transcript_id, t, t.session, session, blobs["sum"])
+
+
+def _refer(rounds: Rounds, judged: Judged) -> None:
+    """Which artefact of the store belongs to which round and peer."""
+    t, round_ = judged.transcript, judged.transcript.round
+    rounds.referenced[t.aggregate] = ("aggregate", round_, None)
+    if t.direction != NOTHING:
+        rounds.referenced[t.direction] = ("direction", round_, judged.proven.roster.plan.initiator)
+    for member, manifest in zip(judged.proven.u3, judged.session.manifests, strict=True):
+        rounds.referenced[manifest.statement.artefact] = ("masked vector", round_, member)
+    for opening in t.openings:
+        signer = opening.signed.signer(rounds.federation.domain)
+        rounds.referenced[opening.signed.statement.emissions] = ("emission record", round_, signer)
+
+
+def _compare_records(rounds: Rounds, history: History, book: Notebook) -> None:
+    known = rounds.by_record()
+    for name, record in history.records.items():
+        recorder = history.recorders[name]
+        if name in known:
+            continue
+        if record.transcript in rounds.broken:
+            continue  # said already, or not judged
+        judged = rounds.judged.get(record.transcript)
+        sentence = f"the chain's record of round {record.round} is not the one that its artefacts give"
+        if judged is not None:
+            other = [f for f in record.__dataclass_fields__ if getattr(record, f) != getattr(judged.record, f)]
+            sentence += f": it differs in {', '.join(other)}"
+        book.find("record", sentence, round_=record.round, peer=recorder)
+    for judged in known.values():
+        if judged.standing.record not in history.records:
+            initiator = judged.proven.roster.plan.initiator
+            if _has_recorded_twin(rounds, judged, history):
+                book.note(
+                    f"round {judged.transcript.round}: a closing of the same session is not on the chain, its twin is"
+                )
+                continue
+            sentence = f"round {judged.transcript.round} is proven by its artefacts and not on the chain"
+            book.find("unrecorded", sentence, round_=judged.transcript.round, peer=initiator)
+
+
+def _has_recorded_twin(rounds: Rounds, judged: Judged, history: History) -> bool:
+    sid = judged.transcript.sid
+    return any(j.transcript.sid == sid and j.standing.record in history.records for j in rounds.judged.values())
+
+
+def _compare_closed(rounds: Rounds, journals: Iterable[Journal], book: Notebook) -> None:
+    """Where each peer says it stood."""
+    for journal in journals:
+        for entry in journal.of("closed"):
+            told = {key: str(entry.fields.get(key, "")) for key in ("record", "transcript", "aggregate")}
+            try:
+                judged = rounds.judged.get(bytes.fromhex(told["transcript"]))
+            except ValueError:
+                judged = None
+            if judged is None:
+                if told["transcript"] not in {b.hex() for b in rounds.broken}:
+                    sentence = f"{journal.name} closed a round of which there is no transcript"
+                    book.find("journal-closed", sentence, round_=entry.round, peer=journal.peer)
+                continue
+            s = judged.standing
+            if (told["record"], told["aggregate"]) != (s.record.hex(), s.aggregate.hex()):
+                sentence = f"{journal.name} says of round {s.round} that it gave another record or model"
+                book.find("journal-closed", sentence, round_=s.round, peer=journal.peer)
+
+
+def _check_forks(rounds: Rounds, book: Notebook) -> None:
+    """One parent has one child: peers who acknowledged two have broken their word. Twins of one session are allowed."""
+    children: defaultdict[bytes, dict[bytes, Judged]] = defaultdict(dict)
+    for judged in rounds.judged.values():
+        parent, sid = judged.transcript.parents[0].record, judged.transcript.sid
+        if sid in children[parent]:
+            book.note(f"round {judged.transcript.round} was closed twice (once without scores, or with fewer numbers)")
+        children[parent][sid] = judged
+        if judged.transcript.direction == NOTHING:
+            book.note(f"round {judged.transcript.round} was closed without scores")
+    for sessions in children.values():
+        _check_fork(rounds.federation.domain, sessions.values(), book)
+    joined: dict[tuple[bytes, int], bytes] = {}
+    for judged in rounds.judged.values():
+        for member in judged.proven.u3:
+            version = judged.proven.roster.join_of(member).version
+            if joined.setdefault((member, version), judged.transcript.sid) != judged.transcript.sid:
+                sentence = f"version {version} of {name_of(member)} went into two sums"
+                book.find("version-twice", sentence, round_=judged.transcript.round, peer=member)
+
+
+def _check_fork(domain: bytes, sessions: Collection[Judged], book: Notebook) -> None:
+    signers = Counter(ack.signer(domain) for judged in sessions for ack in judged.transcript.acks)
+    for peer in sorted(p for p, count in signers.items() if count > 1):
+        round_ = next(iter(sessions)).transcript.round
+        book.find("fork", f"{name_of(peer)} acknowledged two results on one parent", round_=round_, peer=peer)
+
+
+def collect_statements(rounds: Rounds, found: Signatures, book: Notebook) -> None:
+    """Everything signed in the transcripts of the rounds, by its recovered signer."""
+    domain = rounds.federation.domain
+    for judged in rounds.judged.values():
+        t, s = judged.transcript, judged.session
+        signed: list[Signed[Any]] = [
+            s.opened,
+            *s.joins,
+            *s.manifests,
+            *s.votes,
+            *t.acks,
+            *(opening.signed for opening in t.openings),
+        ]
+        for one in signed:
+            kind = type(one.statement).__name__
+            found.add(one.signer(domain), t.sid, kind, one.statement.digest(domain), t.round)
+        book.count("signatures", len(signed))
