@@ -220,8 +220,14 @@ class ChainLedger:
         self._view, self._seen = view, (last, name)
 
     def _tell_once(self, event: ContractEvent, transaction: bytes, topics: list[bytes], data: bytes) -> None:
-        """A rewound chain tells its story again; the peer hears each event once."""
-        key = sha256(transaction, *topics, data)
+        """A rewound chain tells its story again, at times in other transactions; the peer hears each event once."""
+        match event:
+            case events.RoundRecorded():
+                key = event.record_hash
+            case events.RootPublished() | events.RewardClaimed():
+                key = sha256(*topics, data)  # unique by their numbers
+            case _:
+                key = sha256(transaction, *topics, data)
         if key not in self._told:
             self._told.add(key)
             self._tell(event)

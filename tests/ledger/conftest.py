@@ -4,6 +4,7 @@ import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -112,3 +113,9 @@ def start_federation(tmp_path: Path):
     yield start
     for federation in made:
         federation.close()
+
+
+@pytest.fixture
+def story():
+    """The words of these tests: digest, account, record, lineage."""
+    return SimpleNamespace(digest=digest, account=account, record=record, lineage=lineage)
