@@ -49,7 +49,7 @@ cli_keys.add_to(app)
 def main() -> None:
     """The console script: an error that we can name is one sentence on stderr and its exit code."""
     try:
-        app()
+        app(prog_name="peerage")
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except Exception as error:

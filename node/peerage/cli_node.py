@@ -45,8 +45,11 @@ def claim(
     from peerage.claims import claim_for_all
     from peerage.live import amount
     from peerage.rundir import RunDir
+    from peerage_crypto.errors import InputError
 
     run = RunDir(run_dir.absolute())
+    if not run.deployment.is_file():
+        raise InputError(f"{run_dir} is no run directory: it has no deployment.json")
     place = keystore or keys.account_file(run.secrets, keys.DEPLOYER)
     secret = password_file or (None if keystore else keys.password_file(run.secrets, keys.DEPLOYER))
     paid = claim_for_all(run, keys.load_account(place, keys.read_password(secret)), rpc)

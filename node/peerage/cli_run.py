@@ -82,11 +82,9 @@ def run(
     wanted = assemble(federation, given)
     screen = Screen(to_stderr=json)
     place = out or default_out(wanted.data.source, dt.datetime.now(dt.UTC).astimezone(), RUNS)
-    if not resume:
-        for sentence in opening(wanted, place):
-            screen.say(sentence)
+    hello = (f"Going on with {place}.",) if resume else tuple(opening(wanted, place))
     try:
-        summary, folder = run_federation(wanted, Options(out=place, force=force, resume=resume), screen)
+        summary, folder = run_federation(wanted, Options(out=place, force=force, resume=resume, hello=hello), screen)
     except KeyboardInterrupt:
         screen.say(f"Stopped; every process has ended. Go on with: peerage run --resume --out {place}")
         raise

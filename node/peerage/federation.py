@@ -54,6 +54,7 @@ class Options:
     out: Path
     force: bool = False
     resume: bool = False
+    hello: tuple[str, ...] = ()  # what to say once nothing stands in the way
     baselines: bool = True
     preload: tuple[str, ...] = PRELOAD
     runner: str = RUN_PEER
@@ -62,6 +63,8 @@ class Options:
 def run_federation(federation: Federation, options: Options, screen: Screen) -> "tuple[Summary, RunDir]":
     """Train to the end. InputError for what cannot start; KeyboardInterrupt after everything has stopped."""
     started = time.monotonic()
+    if not options.resume:
+        federation = agreed(federation)  # a missing file is told before a folder is made
     run = open_run_dir(options.out, force=options.force, resume=options.resume)
     log = RunLog(run.log)
 
@@ -72,6 +75,8 @@ def run_federation(federation: Federation, options: Options, screen: Screen) -> 
     with contextlib.ExitStack() as stack:
         stack.enter_context(lock_run_dir(run))
         stack.enter_context(_terminated_like_interrupted())
+        for sentence in options.hello:
+            say(sentence)
         launcher = PeerLauncher(options.preload, options.runner)
         launcher.warm_up()
         if launcher.note:
@@ -121,7 +126,7 @@ def run_federation(federation: Federation, options: Options, screen: Screen) -> 
 
 def _settle(federation: Federation, run: RunDir, options: Options) -> Federation:
     """The settings of this run. A resumed run keeps its own: other settings would be another federation."""
-    settled = load_federation(run.federation) if options.resume else agreed(federation)
+    settled = load_federation(run.federation) if options.resume else federation
     check_federation(settled)
     write_whole(run.federation, to_toml(settled).encode())
     return settled

@@ -151,9 +151,9 @@ def lock_run_dir(run: RunDir) -> IO[str]:
 
 
 def link_latest(run: RunDir) -> None:
-    """`latest` beside the run, replaced in one step. A folder that somebody named so is left alone."""
+    """`latest` beside the run, replaced in one step; outside a folder `runs` nobody wants one."""
     link = run.root.parent / "latest"
-    if link.exists() and not link.is_symlink():
+    if run.root.parent.name != "runs" or (link.exists() and not link.is_symlink()):
         return
     partial = run.root.parent / f".latest-{os.getpid()}"
     partial.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -93,16 +94,18 @@ PID = os.getpid()
 """
 
 
-@pytest.fixture(autouse=True)
-def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    (tmp_path / "stand_ins.py").write_text(STAND_INS)
-    (tmp_path / "stand_in_preload.py").write_text(PRELOAD)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    yield
-    from multiprocessing import forkserver
-
-    forkserver._forkserver._stop()  # the next test's folder is another one
+@pytest.fixture(autouse=True, scope="module")
+def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One fork server for all tests here, with the stand-ins on its path."""
+    folder = tmp_path_factory.mktemp("stand_ins")
+    (folder / "stand_ins.py").write_text(STAND_INS)
+    (folder / "stand_in_preload.py").write_text(PRELOAD)
+    forkserver._forkserver._stop()  # another module's has other imports
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        patch.setenv("PYTHONPATH", str(folder))
+        yield folder
+    forkserver._forkserver._stop()
 
 
 def launcher(what: str) -> PeerLauncher:
@@ -150,7 +153,7 @@ def crew(folder: Path, what: str, peers: int, parts: tuple[Part, ...] = (), pati
 def played(crew: Crew) -> Crew:
     crew.start()
     try:
-        with open(os.devnull, "w") as nowhere:
+        with Path(os.devnull).open("w") as nowhere:
             crew.run(Screen(to_stderr=False, file=nowhere), lambda: ())
     finally:
         crew.stop()
@@ -201,7 +204,9 @@ def test_the_preload_has_one_thread_no_context_and_no_computation() -> None:
     assert zmq.Context._instance is None
     assert "codecarbon" not in sys.modules
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=100)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=100, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -225,10 +230,10 @@ def test_a_second_interrupt_kills_at_once(tmp_path: Path) -> None:
     assert time.monotonic() - started < 2
 
 
-def test_a_launcher_killed_with_kill_9_leaves_no_orphans(tmp_path: Path) -> None:
+def test_a_launcher_killed_with_kill_9_leaves_no_orphans(tmp_path: Path, stand_ins: Path) -> None:
     script = f"""
     import sys, time
-    sys.path.insert(0, {str(tmp_path)!r})
+    sys.path.insert(0, {str(stand_ins)!r})
     from peerage.launch import PeerLauncher
     from peerage.status import PeerSpec, receive_status
     made = []
