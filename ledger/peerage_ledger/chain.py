@@ -12,12 +12,12 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from peerage_crypto.digest import sha256
-from peerage_crypto.errors import Unreachable
+from peerage_crypto.errors import PeerageError, Unreachable
 from peerage_ledger import events, wishes
 from peerage_ledger.contracts import BadEncoding, contract
 from peerage_ledger.deploy import verify_code
 from peerage_ledger.outbox import OutboxFile
-from peerage_ledger.rpc import NotAnEvm, Rpc, RpcError, connect
+from peerage_ledger.rpc import Rpc, connect
 from peerage_ledger.sender import Sender
 from peerage_ledger.view import View
 
@@ -153,8 +153,11 @@ class ChainLedger:
                     self._connect()
                 self._look()
                 pause = BUSY_SECONDS if self._sender.busy else min(self._idle, 0.1 if self.pending() else self._idle)
-            except (Unreachable, NotAnEvm, RpcError) as error:
+            except PeerageError as error:
                 self._say_lost(str(error))
+                pause = min(max(pause, self._idle) * 1.5, _LONGEST_PAUSE)
+            except (KeyError, TypeError, ValueError) as error:  # half an answer from a node that is dying
+                self._say_lost(f"{self._url} gave an answer that makes no sense: {error!r}")
                 pause = min(max(pause, self._idle) * 1.5, _LONGEST_PAUSE)
 
     def _connect(self) -> None:

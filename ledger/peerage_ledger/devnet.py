@@ -39,7 +39,7 @@ _FUND: Final = {Engine.ANVIL: "anvil_setBalance", Engine.GANACHE: "evm_setAccoun
 class Devnet:
     """A running devnet; `engine` says which ("url": somebody else's). A context manager, or `stop()` it."""
 
-    def __init__(  # noqa: PLR0917 - `start` is the way in
+    def __init__(
         self,
         engine: Engine | None,
         state: Path,

@@ -32,7 +32,7 @@ PyEvm: TypeAlias = Any  # py-evm builds its classes at run time; this file is th
 _RICH: Final = 1 << 160  # what a caller without funds is lent for a simulation; never in a block
 
 
-class Refused(Exception):  # noqa: N818 - the chain's answer to one call, turned into a JSON-RPC error by the server
+class Refused(Exception):
     """What a node answers to a transaction or call that it will not take; `data` is the revert payload."""
 
     def __init__(self, message: str, code: int = -32000, data: bytes | None = None) -> None:
@@ -153,7 +153,7 @@ class EmbeddedChain:
     def storage(self, account: bytes, slot: int, number: int | None = None) -> bytes:
         return int(self._state(number).get_storage(account, slot)).to_bytes(32, "big")
 
-    def call(  # noqa: PLR0917 - a call has as many fields
+    def call(
         self, sender: bytes, to: bytes, data: bytes, value: int = 0, gas: int = GAS_LIMIT, number: int | None = None
     ) -> bytes:
         return bytes(self._simulate(sender, to, data, value, gas, number).output)
@@ -172,9 +172,7 @@ class EmbeddedChain:
             guess = min((low + high) // 2, low * 2)
         return high
 
-    def _simulate(  # noqa: PLR0917 - as above
-        self, sender: bytes, to: bytes, data: bytes, value: int, gas: int, number: int | None
-    ) -> PyEvm:
+    def _simulate(self, sender: bytes, to: bytes, data: bytes, value: int, gas: int, number: int | None) -> PyEvm:
         vm = self._chain.get_vm(self._chain.header if number is None else self.blocks[number].header)
         state = vm.state
         price = state.base_fee

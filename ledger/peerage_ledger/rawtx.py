@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FIELDS: Final = {0: 9, 1: 11, 2: 12}
 
 
-class BadTransaction(ValueError):  # noqa: N818 - a verdict on bytes, read as one
+class BadTransaction(ValueError):
     """These bytes are no signed transaction."""
 
 

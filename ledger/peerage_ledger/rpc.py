@@ -25,7 +25,7 @@ class RpcError(ChainError):
         self.code, self.message, self.data = code, message, data
 
 
-class NotAnEvm(InputError):  # noqa: N818 - said to a person as a sentence
+class NotAnEvm(InputError):
     """Something answers there, but not in JSON-RPC."""
 
 

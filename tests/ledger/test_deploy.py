@@ -1,6 +1,8 @@
 """Deployments: the same on every engine, written and read whole, refused when anything is off."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -97,3 +99,9 @@ def test_calls_and_errors_decode_and_garbage_does_not():
             vault.decode_call(bad)
     assert revert_reason(bytes.fromhex("ffffffff")) == ("", ())
     assert revert_reason(b"") == ("", ())
+
+
+@pytest.mark.parametrize("module", ["chain", "devnet", "deploy", "export", "archive", "memory"])
+def test_importing_us_does_not_import_web3_or_the_evm(module):
+    code = f"import sys, peerage_ledger.{module}; sys.exit(any(m in sys.modules for m in ('web3', 'eth', 'torch')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

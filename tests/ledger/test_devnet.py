@@ -90,7 +90,8 @@ def test_no_engine_outlives_its_parent(engine, tmp_path, victim):
         (parent if victim == "parent" else engine_process.parent()).kill()
         gone, left = psutil.wait_procs([engine_process], timeout=10)
         parent.kill()
-    assert gone and not left
+    assert gone
+    assert not left
 
 
 def test_a_port_in_use_is_said(tmp_path):
@@ -107,7 +108,7 @@ def test_an_unknown_or_missing_engine_is_said(tmp_path, monkeypatch):
         devnet.start("hardhat", tmp_path)
     monkeypatch.setattr(engines, "find_anvil", lambda: None)
     monkeypatch.setattr(engines, "find_ganache", lambda: None)
-    with pytest.raises(InputError, match="anvil.* is not installed"):
+    with pytest.raises(InputError, match=r"anvil.* is not installed"):
         devnet.start("anvil", tmp_path)
     assert engines.choose("auto") is engines.Engine.EMBEDDED
 

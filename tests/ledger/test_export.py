@@ -122,7 +122,10 @@ TAMPERINGS = {
     "a receipt gone": (lambda ls: ls.remove(first(ls, "receipt")), "has no receipt"),
     "a transaction gone": (lambda ls: ls.remove(first(ls, "transaction", 2)), "counts other lines|other transactions"),
     "a block gone": (lambda ls: ls.remove(first(ls, "block", 3)), "does not follow"),
-    "a header": (lambda ls: first(ls, "block")["header"].update(stateRoot="0x" + "11" * 32), "does not hash to its name"),
+    "a header": (
+        lambda ls: first(ls, "block")["header"].update(stateRoot="0x" + "11" * 32),
+        "does not hash to its name",
+    ),
     "a time": (lambda ls: first(ls, "block").update(timestamp=5), "another time"),
     "the code": (lambda ls: first(ls, "code").update(code="6000"), "is not this version's"),
     "the address of code": (lambda ls: first(ls, "code").update(address="11" * 20), "is not where the deployment"),

@@ -6,7 +6,6 @@ import pytest
 
 from peerage_crypto.digest import claim_root
 from peerage_ledger import events
-from peerage_ledger.interface import Ledger
 from peerage_ledger.memory import MemoryChain, MemoryLedger
 from peerage_ledger.records import RewardRoot
 from peerage_ledger.view import quorum
@@ -31,7 +30,7 @@ def kinds(found, kind):
 
 
 def test_everybody_hears_of_every_registration_once(peers):
-    ledger: Ledger = peers[0]
+    ledger = peers[0]
     assert len(ledger.registrations()) == 5
     assert len(kinds(ledger.poll(), events.PeerRegistered)) == 4  # its own it has heard
     assert ledger.poll() == ()
@@ -110,6 +109,8 @@ def test_rewards_need_a_quorum_the_pool_and_pay_once(chain, peers, story):
     assert [e.reason for e in kinds(peers[1].poll(), events.Delayed)] == ["TotalAboveFunded"]
 
 
-@pytest.mark.parametrize(("active", "needed"), [(0, 1), (1, 1), (2, 2), (3, 3), (4, 3), (5, 4), (8, 6), (12, 9), (16, 11)])
+@pytest.mark.parametrize(
+    ("active", "needed"), [(0, 1), (1, 1), (2, 2), (3, 3), (4, 3), (5, 4), (8, 6), (12, 9), (16, 11)]
+)
 def test_the_quorum_is_the_contracts(active, needed):
     assert quorum(active) == needed

@@ -26,9 +26,7 @@ ME = Account.from_secret(b"\x07" * 32)
 
 
 def raw(nonce, key="a"):
-    return rawtx.sign(
-        ME, chain_id=1, nonce=nonce, to=b"\1" * 20, data=key.encode(), gas=1, max_fee=1, priority_fee=1
-    )
+    return rawtx.sign(ME, chain_id=1, nonce=nonce, to=b"\1" * 20, data=key.encode(), gas=1, max_fee=1, priority_fee=1)
 
 
 def signed(key, nonce):
