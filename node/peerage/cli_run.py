@@ -39,6 +39,12 @@ def run(
     model: Annotated[str | None, typer.Option(help="module:factory or file.py:factory of your own model.")] = None,
     country: Annotated[str | None, typer.Option(help="ISO 3166 alpha-3 code, for CO2e (DEU, FRA, ...).")] = None,
     validation: Annotated[str | None, typer.Option(help="Whose rows measure scores: shared.")] = None,
+    validation_file: Annotated[
+        str | None, typer.Option(help="CSV: a public file of the same columns, to measure scores.")
+    ] = None,
+    validation_donor: Annotated[
+        str | None, typer.Option(help="The peer that donates a tenth of its rows, openly, to measure scores.")
+    ] = None,
     exchange: Annotated[str | None, typer.Option(help="masked or plain.  [default: masked]")] = None,
     merge: Annotated[str | None, typer.Option(help="fedavg.  [default: fedavg]")] = None,
     ledger: Annotated[
@@ -71,6 +77,8 @@ def run(
         "data.data_dir": data_dir,
         "data.partition": partition,
         "data.validation": validation,
+        "data.validation_file": validation_file,
+        "data.validation_donor": validation_donor,
         "model.factory": model,
         "merge.rule": merge,
         "ledger.engine": ledger,

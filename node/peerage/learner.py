@@ -46,17 +46,26 @@ class Rows:
     schema: data_csv.Schema | None
 
 
-def rows_of(federation: Federation, index: int, behaviour: Behaviour) -> Rows:
-    """Peer `index`'s rows: its part of the agreed partition. InputError names every peer that has too few."""
+def rows_of(federation: Federation, index: int, behaviour: Behaviour, *, own_rows: bool = False) -> Rows:
+    """Peer `index`'s rows: its part of the agreed partition, or with `own_rows` all that its source holds.
+
+    InputError names every peer that has too few.
+    """
     data = federation.data
     schema = data_csv.Schema.from_json(data.columns) if data.columns else None
     splits = load(
         data.source, federation.seed, data_dir=data.data_dir, schema=schema, validation_file=data.validation_file
     )
-    parts = partition(splits.train.labels, data.partition, federation.peers, federation.seed)
     names = federation.peer_names()
-    refuse_small([(name, len(part)) for name, part in zip(names, parts, strict=True)])
+    if own_rows:
+        parts = [np.arange(len(splits.train))] * federation.peers
+        refuse_small([(names[index], len(splits.train))])
+    else:
+        parts = partition(splits.train.labels, data.partition, federation.peers, federation.seed)
+        refuse_small([(name, len(part)) for name, part in zip(names, parts, strict=True)])
     mine = splits.train.take(parts[index])
+    if data.validation_donor == names[index]:
+        mine, _ = _donation(federation, mine)
     own, held_out = carve(mine, HOLDOUT, federation.seed, f"held out by {names[index]}")
     if behaviour == "random-labels":
         own = random_labels(own, federation.seed + index)
@@ -67,8 +76,12 @@ def _validation(federation: Federation, splits: Splits, parts: list[NDArray[np.i
     donor = federation.data.validation_donor
     if not donor:
         return splits.validation
-    donated = splits.train.take(parts[federation.peer_names().index(donor)])
-    return carve(donated, HOLDOUT, federation.seed, f"donated by {donor}")[1]
+    return _donation(federation, splits.train.take(parts[federation.peer_names().index(donor)]))[1]
+
+
+def _donation(federation: Federation, rows: Dataset) -> tuple[Dataset, Dataset]:
+    """(kept, donated): the donor no longer trains on what it has made public."""
+    return carve(rows, HOLDOUT, federation.seed, f"donated by {federation.data.validation_donor}")
 
 
 def standardised(rows: Rows, agreed: data_csv.Standardiser | None) -> Rows:

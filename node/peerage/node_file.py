@@ -9,7 +9,9 @@ from peerage_crypto.errors import InputError
 
 
 class NodeFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`index` is the peer's part of the partition, for data that every machine holds whole; own rows need iid and 0."""
+    """With `data_source` every row of it is this peer's own. Without, each machine holds the federation's data whole,
+    and `index` (0 to peers - 1, another on each machine) says which part of the partition is this peer's.
+    """
 
     name: str
     federation: str = "federation.toml"

@@ -77,6 +77,7 @@ def _prepare(settings: NodeFile, folder: Path, *, resume: bool) -> PeerSpec:
         host_probe=str(run.host_probe),
         listen_host=settings.listen_host,
         seed=federation.seed,
+        own_rows=bool(settings.data_source),
         resume=resume,
     )
 

@@ -126,7 +126,7 @@ class Peer:
         run = Path(spec.run_dir)
         self.folder, self.secrets = run / "peers" / spec.name, Path(spec.secrets_dir)
         self.federation = load_federation(run / "federation.toml")
-        keys = load_keys(self.secrets, spec.name, read_password(Path(spec.password_file)))
+        keys = load_keys(self.secrets, spec.name, read_password(Path(spec.password_file) if spec.password_file else None))
         self.account, self.me = keys.account, keys.account.address
         self.inbox: SimpleQueue[Happening] = SimpleQueue()
         self.timers = _Timers()
@@ -155,7 +155,7 @@ class Peer:
         )
         stack.callback(self.ledger.close)
         self.ledger.register(keys.curve.public, self.endpoint, int(self.federation.rewards.min_stake))
-        rows = rows_of(self.federation, spec.index, spec.behaviour)
+        rows = rows_of(self.federation, spec.index, spec.behaviour, own_rows=spec.own_rows)
         self.learner = Learner(self.federation, rows, spec.index, spec.behaviour, self.inbox.put)
         stack.callback(self.learner.close)
         probe = probe_from_json(Path(spec.host_probe).read_text())
@@ -389,7 +389,8 @@ class Peer:
         """The statistics round: the engine's steps that need no chain and no training are answered here."""
         match effect:
             case fx.Train(_, version):
-                self._handle(fx.Trained(self._statistics, version, 0, 0, 0.0), SCALE)
+                exact = cast("Vector", self._statistics)  # double precision: the engine keeps what it is given
+                self._handle(fx.Trained(exact, version, 0, 0, 0.0), SCALE)
             case fx.Score(sid, _, base):
                 self._handle(fx.Scored(sid, np.zeros(base.size, np.int64), 0, bytes(32)), SCALE)
             case fx.CloseEmissions():

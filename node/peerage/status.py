@@ -29,6 +29,7 @@ class PeerSpec(msgspec.Struct, frozen=True, kw_only=True):
     host_probe: str  # host.json, probed once per machine by the launcher; empty: probe yourself
     listen_host: str = "127.0.0.1"
     seed: int = 0  # of the federation
+    own_rows: bool = False  # the data source holds this peer's rows only: no partition is cut from it
     resume: bool = False
     behaviour: Behaviour = "honest"
 

@@ -168,7 +168,7 @@ def validation_of(federation: Federation) -> str:
         return f"the public file {data.validation_file}"
     if data.validation_donor:
         return f"rows donated by {data.validation_donor}"
-    return f"the declared public slice of {data.source}"
+    return "" if data.source.startswith("csv:") else f"the declared public slice of {data.source}"
 
 
 def _all(metrics: Mapping[str, Sequence[RoundMetrics]]) -> Iterable[RoundMetrics]:

@@ -26,7 +26,13 @@ def _lines(summary: Summary, federation: Federation, root: Path) -> Iterator[str
     yield _chain(summary)
     yield _emissions(summary)
     yield _privacy(summary, federation)
-    yield f"Scores were measured on {summary.validation}; a contribution is to this utility at this time."
+    if summary.validation:
+        yield f"Scores were measured on {summary.validation}; a contribution is to this utility at this time."
+    else:
+        yield (
+            "Nothing was scored or paid: no validation rows are declared. Name a public file (--validation-file FILE) or a "
+            "peer that donates a tenth of its rows (--validation-donor PEER)."
+        )
     yield _verdict(summary)
     yield ""
     yield f"Everything is in {root}."
@@ -42,7 +48,7 @@ def _accuracy(summary: Summary) -> str:
         said.insert(0, f"alone {percent(accuracy.local_only)} (mean)")
     if accuracy.pooled is not None:
         said.append(f"all rows in one place {percent(accuracy.pooled)}")
-    gap = "" if recovered is None else f": {100 * recovered:.0f} % of the gap recovered"
+    gap = "" if recovered is None or not 0 <= recovered <= 1.5 else f": {100 * recovered:.0f} % of the gap recovered"
     return f"Accuracy on the test rows: {', '.join(said)}{gap}."
 
 
