@@ -75,7 +75,7 @@ def _vectors(case: CaseFile, judged: Judged, newest: int, book: Notebook) -> dic
             vectors[member] = blob
         elif manifest.statement.artefact in case.misnamed:
             pass  # the finding about the file names round and peer
-        elif due:
+        elif due and manifest.statement.artefact not in case.pruned:
             sentence = (
                 f"round {round_}: the masked vector of {name_of(member)} is not in the store, where it is still due"
             )

@@ -71,8 +71,8 @@ class CaseFile:
     """Everything an audit rests on. `store` gives artefacts whose bytes hash to their name, and no others.
 
     `journals`: name -> raw bytes; `accounts`: name -> the address it should be of, where somebody claims to know;
-    `keep`: for how many rounds masked vectors are kept (None: for all); `lost`: peers that ended unasked;
-    `misnamed`: artefact ids whose file holds other bytes.
+    `keep`: for how many rounds masked vectors are kept (None: for all); `pruned`: artefacts that somebody says were
+    deleted after their time; `lost`: peers that ended unasked; `misnamed`: artefact ids whose file holds other bytes.
     """
 
     terms: Terms
@@ -83,5 +83,6 @@ class CaseFile:
     settlements: tuple[Settled, ...]
     accounts: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     keep: int | None = None
+    pruned: frozenset[bytes] = frozenset()
     lost: frozenset[str] = frozenset()
     misnamed: frozenset[bytes] = frozenset()

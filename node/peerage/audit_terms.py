@@ -1,0 +1,116 @@
+"""From a federation's settings and its public artefacts to the terms that every session must be bound to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+from peerage.aggregation import AUXILIARY, Grid, canonical
+from peerage.audit_maths import RunMathematics
+from peerage.audit_store import VALIDATION_HEAD, Shelves, validation_from
+from peerage.config_toml import federation_hash
+from peerage.data import Splits, load
+from peerage.data_csv import Schema
+from peerage.learner import rows_of, validation_blob
+from peerage.model import build, layout, layout_hash, to_vector
+from peerage_crypto.digest import sha256
+from peerage_crypto.errors import InputError
+from peerage_crypto.fixedpoint import ring
+from peerage_ledger.audit_terms import Terms
+from peerage_ledger.judgement import session_terms
+
+if TYPE_CHECKING:
+    from peerage.config import Federation
+    from peerage.data import Dataset
+    from peerage.model import Layout
+    from peerage_ledger.audit_findings import Notebook
+
+NOTHING = bytes(32)
+OPEN_SOURCES = ("digits", "mnist")  # whoever has the software or the files can cut the declared slice again
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The terms with what computes on them; `used` are the artefacts that the terms name."""
+
+    terms: Terms
+    maths: RunMathematics
+    layout: Layout
+    used: frozenset[bytes]
+
+
+def agreement_of(federation: Federation, shelves: Shelves, book: Notebook) -> Agreement:
+    """Rebuild the first model and find the validation rows whose hashes the sessions are bound to."""
+    shape, classes = _shape(federation, shelves)
+    settings = federation.model
+    net = build(shape, len(classes), federation.seed, hidden=settings.hidden, factory=settings.factory)
+    initial, agreed = to_vector(net), layout(net)
+    record, first = federation_hash(federation), sha256(canonical(initial))
+    bound = {session.opened.statement.params for session in shelves.sessions}
+    options = {
+        session_terms(record, layout_hash(agreed), first, validation, standardiser): (validation, standardiser)
+        for validation, standardiser in product((NOTHING, *shelves.validations), (NOTHING, *shelves.odd))
+    }
+    matching = sorted(bound & options.keys())
+    if bound and not matching:
+        sentence = "no session is bound to the settings, first model and validation rows that are here"
+        book.find("terms", sentence)
+    session = matching[0] if matching else next(iter(options))
+    validation, standardiser = options[session]
+    rows = validation_from(shelves.validations[validation], classes) if validation != NOTHING else None
+    _check_slice(federation, validation, book)
+    masking, scores = federation.masking, federation.scores
+    grid = Grid(masking.ring_bits, masking.frac_bits, masking.clip)
+    terms = Terms(
+        record=record,
+        session=session,
+        initial=initial,
+        rounds=federation.rounds,
+        ring=ring(masking.ring_bits),
+        frac_bits=masking.frac_bits,
+        clip=masking.clip,
+        auxiliary=AUXILIARY,
+        novelty=scores.novelty,
+        cap=scores.cap,
+        window=scores.window,
+        pool=int(federation.rewards.pool),
+    )
+    used = frozenset({first, validation, standardiser} - {NOTHING})
+    return Agreement(terms, RunMathematics(grid, federation.merge.momentum, net, rows), agreed, used)
+
+
+def _shape(federation: Federation, shelves: Shelves) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Input shape and classes: from the data where they are here, else from the public rows in the store."""
+    try:
+        splits = _load(federation)
+    except InputError as error:
+        if not shelves.validations:
+            raise InputError(f"the model cannot be built again: no validation rows in the store, and {error}") from None
+        blob = next(iter(shelves.validations.values()))
+        shape = tuple(int(n) for n in blob.removeprefix(VALIDATION_HEAD).partition(b"\n")[0].split(b","))[1:]
+        if not federation.data.classes:
+            raise InputError(
+                f"the model cannot be built again: how many classes there are is not known, and {error}"
+            ) from None
+        return shape, federation.data.classes
+    return splits.train.input_shape, splits.train.classes
+
+
+def _load(federation: Federation) -> Splits:
+    data = federation.data
+    schema = Schema.from_json(data.columns) if data.columns else None
+    return load(
+        data.source, federation.seed, data_dir=data.data_dir, schema=schema, validation_file=data.validation_file
+    )
+
+
+def _check_slice(federation: Federation, used: bytes, book: Notebook) -> None:
+    """Where everybody can have the data, the validation rows must be the declared slice of them."""
+    if not federation.data.source.startswith(OPEN_SOURCES) or federation.data.validation_file:
+        book.note("whether the validation rows are those that were declared is not checked: the data are not public")
+        return
+    declared: Dataset | None = rows_of(federation, 0, "honest").validation
+    blob = validation_blob(declared)
+    if (sha256(blob) if blob else NOTHING) != used:
+        book.find("validation", "the validation rows in the store are not the declared slice of the data")
