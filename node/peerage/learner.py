@@ -57,6 +57,11 @@ def rows_of(federation: Federation, index: int, behaviour: Behaviour, *, own_row
         data.source, federation.seed, data_dir=data.data_dir, schema=schema, validation_file=data.validation_file
     )
     names = federation.peer_names()
+    if own_rows and data.validation_donor:
+        raise InputError(
+            "data.validation_donor needs all rows on one machine: put the donated rows into a file that every site has, "
+            "and name it as data.validation_file"
+        )
     if own_rows:
         parts = [np.arange(len(splits.train))] * federation.peers
         refuse_small([(names[index], len(splits.train))])

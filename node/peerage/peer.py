@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from eth_utils.address import to_checksum_address
 
-from peerage import common_scale, messages, transport
+from peerage import common_scale, greeting, messages, transport
 from peerage import effects as fx
 from peerage.aggregation import AUXILIARY, Grid, canonical
 from peerage.config_toml import federation_hash, load_federation
@@ -61,7 +61,7 @@ REGISTRATION_SECONDS = 120.0
 STATUS_SECONDS = 0.2
 LEDGER_SECONDS = 0.5
 STAGGER_SECONDS = 0.5
-TRAINING, SCALE = 0, 1  # the first byte of every control frame says which engine it is for
+TRAINING, SCALE, GREETING = 0, 1, 2  # the first byte of every control frame says whom it is for
 HASHED_SOURCES = ("round.py", "aggregation.py", "trainer.py", "learner.py", "scoring.py")
 
 log = logging.getLogger("peerage")
@@ -126,7 +126,9 @@ class Peer:
         run = Path(spec.run_dir)
         self.folder, self.secrets = run / "peers" / spec.name, Path(spec.secrets_dir)
         self.federation = load_federation(run / "federation.toml")
-        keys = load_keys(self.secrets, spec.name, read_password(Path(spec.password_file) if spec.password_file else None))
+        keys = load_keys(
+            self.secrets, spec.name, read_password(Path(spec.password_file) if spec.password_file else None)
+        )
         self.account, self.me = keys.account, keys.account.address
         self.inbox: SimpleQueue[Happening] = SimpleQueue()
         self.timers = _Timers()
@@ -176,6 +178,7 @@ class Peer:
         self.engine: Engine | None = None  # of the training rounds
         self.scale: Engine | None = None  # of the statistics round that comes before them (tables only)
         self._early: list[transport.Received] = []  # training messages that arrived before I could train
+        self.greetings = greeting.Greetings(self._greeting())
         self.registered = self._meet()
 
     # -- coming up -----------------------------------------------------------------------------------------------------
@@ -227,6 +230,15 @@ class Peer:
             registered=self.registered,
             ring=ring(masking.ring_bits),
             length=AUXILIARY + self.learner.initial.size,
+        )
+
+    def _greeting(self) -> greeting.Greeting:
+        validation = validation_blob(self.learner.rows.validation)
+        return greeting.Greeting(
+            settings=federation_hash(self.federation),
+            genesis=sha256(canonical(self.learner.initial)),
+            validation=sha256(validation) if validation else bytes(32),
+            layout=tuple((name, tuple(shape)) for name, shape in self.learner.layout),
         )
 
     def _introduce(self, known: list[Registration]) -> None:
@@ -334,6 +346,9 @@ class Peer:
         match happening:
             case transport.Received(sender, frame):
                 channel = frame[0] if frame else -1
+                if channel == GREETING:
+                    self._greeted(sender, frame[1:])
+                    return
                 if channel == TRAINING and self.engine is None:
                     self._early.append(happening)
                     return
@@ -350,6 +365,7 @@ class Peer:
                 log.info("artefact %s not had from 0x%s: %s", artefact.hex()[:12], owner.hex()[:8], reason)
                 self._handle_all(fx.Unfetched(owner, artefact))
             case transport.PeerUp(address):
+                self.transport.send(address, bytes([GREETING]) + greeting.encode(self.greetings.mine))
                 self._handle_all(fx.PeerUp(address))
             case transport.PeerDown(address):
                 self._handle_all(fx.PeerDown(address))
@@ -372,6 +388,14 @@ class Peer:
                 raise happening
             case _:
                 pass
+
+    def _greeted(self, sender: bytes, frame: bytes) -> None:
+        try:
+            why = self.greetings.on_greeting(sender, greeting.decode(sender, frame))
+        except PeerError as error:
+            why = str(error)
+        if why:
+            self._fault(sender, why)
 
     def _handle(self, event: fx.Event, channel: int) -> None:
         engine = {TRAINING: self.engine, SCALE: self.scale}.get(channel)
