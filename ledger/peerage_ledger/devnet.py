@@ -17,6 +17,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Self
 
+import msgspec
+
 from peerage_crypto.errors import ChainError, InputError, OurError, Unreachable
 from peerage_ledger import engines, guard
 from peerage_ledger.engines import Engine
@@ -122,6 +124,7 @@ class Devnet:
     def _start(self) -> None:
         assert self._kind is not None
         _check_port(self.port)
+        _set_aside_torn(self.state / engines.ANVIL_STATE)
         command = engines.command(self._kind, self.state, self.chain_id, self.port)
         log = self.state / "devnet.log"
         with log.open("ab") as stream:
@@ -256,6 +259,16 @@ def _check_port(port: int) -> None:
             raise InputError(f"port {port} needs more rights than this user has; choose one above 1023") from None
         except (OSError, OverflowError):
             raise InputError(f"port {port} is in use; choose another, or 0 for any free one") from None
+
+
+def _set_aside_torn(path: Path) -> None:
+    """Anvil killed while it wrote its state would not start from it: the journal then brings everything back."""
+    try:
+        msgspec.json.decode(path.read_bytes(), type=msgspec.Raw)
+    except FileNotFoundError:
+        return
+    except msgspec.DecodeError:
+        path.replace(path.with_suffix(".torn"))
 
 
 def _last_line(log: Path) -> str:

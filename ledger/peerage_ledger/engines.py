@@ -15,6 +15,7 @@ from peerage_crypto.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ANVIL_STATE: Final = "anvil.json"
 MODULES_VARIABLE: Final = "PEERAGE_NODE_MODULES"
 _ARCHITECTURES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -93,7 +94,7 @@ def command(engine: Engine, state: Path, chain_id: int, port: int) -> list[str]:
     if engine is Engine.ANVIL:
         # plain --state writes nothing when killed: the interval does
         options = f"--host 127.0.0.1 --port {port} --chain-id {chain_id} --hardfork shanghai --accounts 1 --quiet"
-        return [*start, *options.split(), "--state", str(state / "anvil.json"), "--state-interval", "1"]
+        return [*start, *options.split(), "--state", str(state / ANVIL_STATE), "--state-interval", "1"]
     if engine is Engine.GANACHE:
         options = (
             f"--server.host 127.0.0.1 --server.port {port} --chain.chainId {chain_id} --chain.networkId {chain_id}"

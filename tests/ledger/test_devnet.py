@@ -61,6 +61,20 @@ def test_state_survives_kill_and_stop_on_the_same_port(engine, tmp_path):
 
 
 @pytest.mark.chain
+def test_a_torn_state_file_is_made_good_from_the_journal(tmp_path):
+    if engines.find_anvil() is None:
+        pytest.skip("anvil is not installed: run npm ci in contracts/")
+    with devnet.start("anvil", tmp_path, accounts={ME.address: 10**20}) as chain:
+        rpc = Rpc(chain.rpc_url)
+        send(rpc, 0)
+        assert settled(rpc, 1)
+    path = tmp_path / "anvil.json"
+    path.write_bytes(path.read_bytes()[:-100])
+    with devnet.start("anvil", tmp_path, accounts={ME.address: 10**20}) as chain:
+        assert settled(Rpc(chain.rpc_url), 1)
+
+
+@pytest.mark.chain
 def test_an_engine_that_dies_is_started_again(engine, tmp_path):
     with devnet.start(engine, tmp_path, accounts={ME.address: 10**20}, revive_seconds=0.1) as chain:
         rpc = Rpc(chain.rpc_url)
