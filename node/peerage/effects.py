@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from peerage_ledger.records import RewardRoot, RoundRecord
 
     from peerage.messages import Message
+    from peerage_ledger.records import RewardRoot, RoundRecord
 
     Vector = NDArray[np.float32]
 
@@ -116,7 +116,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class CloseEmissions:
-    """Close the last emission record of the run; answer with EmissionsClosed."""
+    """Close my emission record of this round (None: the last of the run); answer with EmissionsClosed."""
+
+    round: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitLedger:
+    """Answer with Published once the chain has everything that I handed to the outbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +182,7 @@ Effect = (
     | Save
     | Record
     | CloseEmissions
+    | AwaitLedger
     | Publish
     | Phase
     | Report

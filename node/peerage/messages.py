@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
+
+from peerage.plain_messages import PlainNews
 from peerage_crypto.errors import PeerError
 from peerage_crypto.opening import Openings
 from peerage_crypto.session import (
@@ -168,6 +170,7 @@ Message = (
     | Proposal
     | RewardVote
     | Settled
+    | PlainNews
 )
 
 _encoder = msgspec.msgpack.Encoder()
