@@ -112,11 +112,12 @@ class DevnetWatch:
             return ()
         alive, restarts = self._devnet.alive(), self._devnet.restarts
         notes: list[str] = []
-        if not alive and not self._down:
-            notes.append(f"the {self._devnet.engine} devnet is down: records wait in the outboxes, training goes on")
-        if alive and (self._down or restarts > self._restarts):
+        if restarts > self._restarts:  # counted once it answers again
             notes.append(f"the {self._devnet.engine} devnet is back with its state")
-        self._down, self._restarts = not alive, restarts
+            self._down, self._restarts = False, restarts
+        elif not alive and not self._down:
+            notes.append(f"the {self._devnet.engine} devnet is down: records wait in the outboxes, training goes on")
+            self._down = True
         return notes
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace as replace_struct
+
 from peerage.agree import agreed
 from peerage.cast import Cast
 from peerage.chain_side import DevnetWatch, engine_sentence, open_chain, with_engine
@@ -32,10 +34,11 @@ from peerage.keys import (
 )
 from peerage.launch import PRELOAD, RUN_PEER, PeerLauncher
 from peerage.live import Screen, View
-from peerage.outcome import Ended, gather
+from peerage.outcome import Ended, close_host, gather
 from peerage.rundir import RunDir, link_latest, lock_run_dir, open_run_dir, write_whole
 from peerage.runlog import RunLog, merge_into
 from peerage.status import PeerSpec
+from peerage_crypto.digest import tagged
 from peerage_crypto.errors import ChainError, Unreachable
 from peerage_ledger.export import ChainExport
 
@@ -94,16 +97,19 @@ def run_federation(federation: Federation, options: Options, screen: Screen) -> 
         say(engine_sentence(devnet, federation.ledger.engine))
         federation = with_engine(federation, devnet.engine)
         write_whole(run.federation, to_toml(federation).encode())
-        probe = probing.result()
+        probe = _of_this_session(probing.result(), run)
         write_whole(run.host_probe, probe.to_json().encode())
         stack.callback(merge_into, run, federation.peer_names())
         from peerage.emissions import HostMeter  # noqa: PLC0415 - after the slow starts are under way
 
         meter = HostMeter(probe)
         crew = _crew(federation, run, options, launcher, log)
-        with _stopped(crew, say):
-            crew.start()
-            crew.run(screen, DevnetWatch(devnet))
+        try:
+            with _stopped(crew, say):
+                crew.start()
+                crew.run(screen, DevnetWatch(devnet))
+        finally:
+            close_host(run, meter, probe.host_id)  # also of a session that was cut short: its records are in the rounds
         link_latest(run)
 
         def end_chain() -> None:
@@ -119,7 +125,6 @@ def run_federation(federation: Federation, options: Options, screen: Screen) -> 
             view=crew.view,
             lost=crew.lost,
             times=replace(crew.times, started=started),
-            meter=meter,
         )
         return gather(ended, launcher, end_chain, say, baselines=options.baselines), run
 
@@ -188,6 +193,16 @@ def _sealed(export: ChainExport, say: Callable[[str], None]) -> None:
         export.finish()
     except (Unreachable, ChainError) as error:
         say(f"the archive of the chain in chain/ ends early: {error}")
+
+
+def _of_this_session(probe: "HostProbe", run: RunDir) -> "HostProbe":
+    """A host record covers one session of a launcher; a resumed run meters the host under a name of its own."""
+    from peerage.emissions import probe_from_json  # noqa: PLC0415 - as above
+
+    if not run.host_probe.exists():
+        return probe
+    earlier = probe_from_json(run.host_probe.read_bytes()).host_id
+    return replace_struct(probe, host_id=tagged("peerage/host-session/1", earlier.encode())[:8].hex())
 
 
 @contextlib.contextmanager

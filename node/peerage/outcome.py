@@ -17,7 +17,7 @@ from peerage.audit_door import audit
 from peerage.chain_totals import ChainTotals, read_totals
 from peerage.config import Federation
 from peerage.crew import Times
-from peerage.emissions import BadRecord, EmissionRecord, HostMeter, HostRecord, decode_record, summarise
+from peerage.emissions import BadRecord, EmissionRecord, HostMeter, decode_record, summarise
 from peerage.emissions.record import MAX_RECORD_BYTES
 from peerage.launch import PeerLauncher
 from peerage.live import View
@@ -43,7 +43,6 @@ class Ended:
     view: View
     lost: Mapping[str, str]
     times: Times
-    meter: HostMeter
 
 
 def gather(
@@ -52,11 +51,9 @@ def gather(
     """Writes model, card, host record and `summary.json`; the audit runs last, when the chain has stopped."""
     run = ended.run
     records = tuple(emission_records(run.store))
-    host = ended.meter.close(records)
-    write_whole(run.host_log, host.encode() + b"\n")
     chain = _chain(ended.deployment, say)
     stop_chain()
-    summary = compose(ended, records, host, chain)
+    summary = compose(ended, records, chain)
     if summary.aggregate_sha256:
         summary = _with_model(summary, run, launcher)
     summary = replace(summary, seconds=replace(summary.seconds, total=time.monotonic() - ended.times.started))
@@ -69,9 +66,7 @@ def gather(
     return summary
 
 
-def compose(
-    ended: Ended, records: tuple[EmissionRecord, ...], host: HostRecord, chain: ChainTotals | None
-) -> s.Summary:
+def compose(ended: Ended, records: tuple[EmissionRecord, ...], chain: ChainTotals | None) -> s.Summary:
     federation, statuses = ended.federation, ended.view.statuses
     metrics = read_all_metrics(ended.run.root, federation)
     accounts = {name: str(to_checksum_address(address)) for name, address in ended.accounts.items()}
@@ -101,13 +96,20 @@ def compose(
             paid=str(chain.paid if chain else 0),
             by_peer={str(to_checksum_address(a)): str(n) for a, n in sorted((chain.claimed if chain else {}).items())},
         ),
-        emissions=_emissions(records, host),
+        emissions=_emissions(records),
         missing=s.missing(metrics, accounts),
         smallest_honest_sum=thresholds(federation.peers, federation.peers).smallest_honest_sum if masked else None,
         validation=s.validation_of(federation),
         accounts=accounts,
         lost=dict(ended.lost),
     )
+
+
+def close_host(run: RunDir, meter: HostMeter, host_id: str) -> None:
+    """One line in `host.jsonl`: the host over this session, and what its peers' records leave to other processes."""
+    mine = [record for record in emission_records(run.store) if record.host_id == host_id]
+    with run.host_log.open("ab") as file:
+        file.write(meter.close(mine).encode() + b"\n")
 
 
 def emission_records(store: Path) -> Iterator[EmissionRecord]:
@@ -144,8 +146,8 @@ def _cost(ended: Ended, chain: ChainTotals | None) -> s.LedgerCost:
     )
 
 
-def _emissions(records: tuple[EmissionRecord, ...], host: HostRecord) -> s.Emissions:
-    told = summarise(records, [host])
+def _emissions(records: tuple[EmissionRecord, ...]) -> s.Emissions:
+    told = summarise(records)
     return s.Emissions(
         energy_wh=told["energy_wh"],
         co2e_g=s.Co2e(**told["co2e_g"]),

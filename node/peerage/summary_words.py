@@ -30,8 +30,8 @@ def _lines(summary: Summary, federation: Federation, root: Path) -> Iterator[str
         yield f"Scores were measured on {summary.validation}; a contribution is to this utility at this time."
     else:
         yield (
-            "Nothing was scored or paid: no validation rows are declared. Name a public file (--validation-file FILE) or a "
-            "peer that donates a tenth of its rows (--validation-donor PEER)."
+            "Nothing was scored or paid: no validation rows are declared. Name a public file (--validation-file FILE), "
+            "or a peer that donates a tenth of its rows (--validation-donor PEER)."
         )
     yield _verdict(summary)
     yield ""
@@ -119,7 +119,7 @@ def _verdict(summary: Summary) -> str:
         return "Audit: not done."
     if audit.ok:
         return (
-            "Audit: PASS. It re-added the masked vectors, recomputed models, scores and payouts from artefacts, "
-            "and checked them against signatures and the archived chain: nobody's word was taken, not the launcher's."
+            "Audit: PASS. It added the masked vectors up again, recomputed models, scores and payouts from the artefacts, "
+            "and compared them with the peers' signatures and the archived chain; nothing printed here was trusted for it."
         )
     return f"Audit: {audit.findings} findings; `peerage audit` lists them with round, peer and fault."
