@@ -80,12 +80,14 @@ def shelve(names: list[str], read: Callable[[str], bytes], book: Notebook) -> Sh
 def _sort(shelves: Shelves, artefact: bytes, blob: bytes) -> None:
     if blob.startswith(VALIDATION_HEAD):
         shelves.validations[artefact] = blob
-    elif blob[:1] == b"{" and len(blob) <= MAX_TRANSCRIPT_BYTES:
+        return
+    shelves.lengths[artefact] = len(blob)
+    if blob[:1] == b"{" and len(blob) <= MAX_TRANSCRIPT_BYTES:
         why = _sort_json(shelves, artefact, blob)
         if why:
             shelves.odd[artefact] = why
-    else:
-        shelves.lengths[artefact] = len(blob)
+        else:
+            del shelves.lengths[artefact]
 
 
 def _sort_json(shelves: Shelves, artefact: bytes, blob: bytes) -> str:
@@ -117,15 +119,14 @@ def _sort_json(shelves: Shelves, artefact: bytes, blob: bytes) -> str:
 
 
 def judge_rest(shelves: Shelves, lengths: frozenset[int], known: frozenset[bytes], book: Notebook) -> None:
-    """What is left must be a document of ours (`known`) or have the length of a vector of this federation."""
-    for artefact, why in sorted(shelves.odd.items()):
-        if artefact not in known:
-            book.find("store-undecodable", f"store/{artefact.hex()} cannot be decoded as any artefact of ours: {why}")
+    """What is left must be a document of ours (`known`) or have the length of a vector of this federation.
+
+    One masked vector in 256 begins like JSON, so the length decides first.
+    """
     for artefact, length in sorted(shelves.lengths.items()):
         if artefact not in known and length not in lengths:
-            book.find(
-                "store-undecodable", f"store/{artefact.hex()} ({length} bytes) is no kind of artefact that rounds have"
-            )
+            why = shelves.odd.get(artefact, f"no vector of a round has its {length} bytes")
+            book.find("store-undecodable", f"store/{artefact.hex()} is no kind of artefact that rounds have: {why}")
 
 
 def validation_from(blob: bytes, classes: tuple[str, ...]) -> Dataset:

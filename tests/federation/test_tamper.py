@@ -10,9 +10,8 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -24,6 +23,10 @@ from peerage_crypto.identity import Account
 from peerage_ledger import rawtx
 from peerage_ledger.audit_findings import Check
 from peerage_ledger.transcript import RoundTranscript, decode_round, decode_session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(300)]
 ROUND = 2  # what is tampered with, where a round can be chosen
@@ -109,8 +112,8 @@ def rechain(lines: list[dict[str, object]], key: str = "prev") -> bytes:
     """The lines again, each naming the one before it: what a careful forger of an unsigned chain does."""
     raw, previous = [], bytes(32).hex()
     for number, line in enumerate(lines):
-        line = {**line, key: previous, **({"seq": number} if "seq" in line else {})}
-        encoded = json.dumps(line, separators=(",", ":")).encode()
+        chained = {**line, key: previous, **({"seq": number} if "seq" in line else {})}
+        encoded = json.dumps(chained, separators=(",", ":")).encode()
         raw.append(encoded)
         previous = sha256(encoded).hex()
     return b"\n".join(raw) + b"\n"
@@ -120,10 +123,10 @@ def reseal(lines: list[dict[str, object]], account: Account) -> bytes:
     """A journal written anew by its own peer, seals included."""
     raw, previous = [], bytes(32)
     for number, line in enumerate(lines):
-        line = {**line, "prev": previous.hex(), "seq": number}
-        if line["kind"] == "seal":
-            line["signature"] = account.sign(previous).hex()
-        encoded = json.dumps(line, separators=(",", ":")).encode()
+        chained = {**line, "prev": previous.hex(), "seq": number}
+        if chained["kind"] == "seal":
+            chained["signature"] = account.sign(previous).hex()
+        encoded = json.dumps(chained, separators=(",", ":")).encode()
         raw.append(encoded)
         previous = sha256(encoded)
     return b"\n".join(raw) + b"\n"
