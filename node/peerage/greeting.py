@@ -1,4 +1,4 @@
-"""The first thing peers tell each other: the terms they stand on, so that a peer set up otherwise learns it in a sentence.
+"""The first thing peers tell each other: the terms they stand on; a peer set up otherwise learns it in a sentence.
 
 Sessions are bound to the terms anyway (`judgement.session_terms`): this only makes the refusal readable. Whoever
 differs from more of the others than agree with it stops; the rest record the odd one and go on.

@@ -59,8 +59,8 @@ def rows_of(federation: Federation, index: int, behaviour: Behaviour, *, own_row
     names = federation.peer_names()
     if own_rows and data.validation_donor:
         raise InputError(
-            "data.validation_donor needs all rows on one machine: put the donated rows into a file that every site has, "
-            "and name it as data.validation_file"
+            "data.validation_donor needs all rows on one machine: put the donated rows into a file that every site "
+            "has, and name it as data.validation_file"
         )
     if own_rows:
         parts = [np.arange(len(splits.train))] * federation.peers

@@ -1,0 +1,132 @@
+"""What a peer keeps count of and tells: phases and energy, a line of metrics per round, its status to the launcher."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from eth_utils.address import to_checksum_address
+
+from peerage.emissions import EmissionsCsv, Meter, equal_reservation, parse_resolution, probe_from_json
+from peerage.metrics import MetricsLog, RoundMetrics
+from peerage.status import Status, send_status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+
+    from peerage.config import Federation
+    from peerage.effects import Progress
+    from peerage.emissions import EmissionRecord, Phase
+    from peerage.status import PeerSpec, State
+    from peerage_ledger.judgement import Judged
+
+STATUS_SECONDS = 0.2
+UJ_PER_WH = 3.6e9
+
+
+class Accounts:
+    """`traffic` gives the bytes (received, sent) since the start."""
+
+    def __init__(
+        self,
+        spec: PeerSpec,
+        federation: Federation,
+        me: bytes,
+        pipe: Connection,
+        traffic: Callable[[], tuple[int, int]],
+    ) -> None:
+        folder = Path(spec.run_dir) / "peers" / spec.name
+        self._spec, self._rounds, self._pipe, self._traffic, self._me = spec, federation.rounds, pipe, traffic, me
+        self.state: State = "starting"
+        self.phase, self.note, self.round, self.version, self.earned = "wait", "", 0, 0, 0
+        self.accuracy: float | None = None
+        self._meter = Meter(
+            probe_from_json(Path(spec.host_probe).read_text()),
+            me,
+            reserved_ppm=equal_reservation(federation.peers),
+            resolution_us=parse_resolution(federation.emissions.resolution),
+            traffic=traffic,
+        )
+        self._emissions = EmissionsCsv(folder / "emissions.csv")
+        self._metrics = MetricsLog(folder / "metrics.jsonl")
+        self._seconds: dict[str, float] = {}
+        self._since = time.monotonic()
+        self._traffic_before = (0, 0)
+        self._told = 0.0
+
+    def enter(self, phase: str) -> None:
+        """The phase changes: energy and seconds so far belong to the one before."""
+        if phase != self.phase:
+            self._lap()
+            self.phase = phase
+            self._meter.enter(cast("Phase", phase))
+
+    def close_emissions(self, round_: int) -> EmissionRecord:
+        """The record of everything since the last one."""
+        record = self._meter.close_round(round_)
+        self._emissions.append(record)
+        return record
+
+    def closed_round(self, done: Progress, judged: Judged) -> None:
+        """One line of metrics for people."""
+        self.earned = done.earned.get(self._me, 0)
+        received, sent = self._traffic()
+        before_received, before_sent = self._traffic_before
+        self._traffic_before = (received, sent)
+        self._lap()
+        seconds, self._seconds = self._seconds, {}
+        plan = judged.proven.roster.plan
+        numbers = dict(zip(judged.proven.u3, judged.transcript.numbers, strict=True))
+        self._metrics.append(
+            RoundMetrics(
+                round=done.round,
+                sid=plan.sid.hex(),
+                initiator=str(to_checksum_address(plan.initiator)),
+                aggregate=done.aggregate.hex(),
+                roster=tuple(str(to_checksum_address(m)) for m in judged.proven.roster.members),
+                survivors=tuple(str(to_checksum_address(m)) for m in done.members),
+                version=self.version,
+                took_part=self._me in done.members,
+                accuracy=self.accuracy,
+                parameters=int(judged.standing.model.size),
+                seconds={name: round(s, 6) for name, s in seconds.items()},
+                bytes_sent=sent - before_sent,
+                bytes_received=received - before_received,
+                score=str(numbers.get(self._me) or 0),
+                earned=str(self.earned),
+            )
+        )
+
+    def say(self, *, soon: bool = False) -> None:
+        """Send the status up; `soon` keeps to a few a second."""
+        now = time.monotonic()
+        if soon and now - self._told < STATUS_SECONDS:
+            return
+        self._told = now
+        received, sent = self._traffic()
+        status = Status(
+            peer=self._spec.name,
+            state=self.state,
+            phase=self.phase,
+            round=min(self.round + 1, self._rounds) if self.state != "starting" else 0,
+            version=self.version,
+            accuracy=self.accuracy,
+            bytes_sent=sent,
+            bytes_received=received,
+            energy_wh=self._meter.energy_uj / UJ_PER_WH,
+            earned=str(self.earned),
+            note=self.note,
+        )
+        with contextlib.suppress(OSError):  # the launcher is gone; the watcher says so
+            send_status(self._pipe, status)
+
+    def close(self) -> None:
+        self._emissions.close()
+
+    def _lap(self) -> None:
+        now = time.monotonic()
+        self._seconds[self.phase] = self._seconds.get(self.phase, 0.0) + now - self._since
+        self._since = now
