@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float32]
 
 
-# -- effects: engine to adapter ------------------------------------------------------------------------------------------
+# -- effects: engine to adapter ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,14 +191,15 @@ Effect = (
 )
 
 
-# -- events: adapter to engine -------------------------------------------------------------------------------------------
+# -- events: adapter to engine -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class PrivateState:
     """What only this peer knows and must survive kill -9: its model, its versions, and which session holds them.
 
-    `status` is free, locked or spent; `sid` is the session of a locked version, `head` the record it stood on.
+    `status` is free, locked or spent; `sid` is the session of a locked version, `head` the record it stood on;
+    `acked` is the encoded Result that it acknowledged on that head (empty: none).
     """
 
     version: int
@@ -210,6 +211,7 @@ class PrivateState:
     local: Vector
     base: Vector
     metrics: tuple[int, int, int]
+    acked: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +273,7 @@ class Timeout:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The direction of a round: g as integers (one per model parameter), its exponent, and my emission record so far."""
+    """The direction of a round: g as integers (one per parameter), its exponent, and my emission record so far."""
 
     sid: bytes
     direction: NDArray[np.int64]

@@ -12,7 +12,7 @@ import msgspec
 
 from peerage.plain_messages import PlainNews
 from peerage_crypto.errors import PeerError
-from peerage_crypto.opening import Openings
+from peerage_crypto.opening import Openings, Pledge
 from peerage_crypto.session import (
     Ballot,
     Certificate,
@@ -163,6 +163,7 @@ Message = (
     | Result
     | Ack
     | Direction
+    | Pledge
     | Openings
     | Closed
     | HeadRequest

@@ -28,6 +28,7 @@ class _File(msgspec.Struct, frozen=True):
     local: bytes
     base: bytes
     metrics: tuple[int, int, int]
+    acked: bytes = b""
 
 
 def save_state(path: Path, state: PrivateState) -> None:
@@ -43,6 +44,7 @@ def save_state(path: Path, state: PrivateState) -> None:
         state.local.astype("<f4", copy=False).tobytes(),
         state.base.astype("<f4", copy=False).tobytes(),
         state.metrics,
+        state.acked,
     )
     partial = path.with_suffix(".partial")
     with partial.open("wb") as out:
@@ -72,4 +74,5 @@ def load_state(path: Path, parameters: int) -> PrivateState | None:
         local=np.frombuffer(file.local, "<f4").astype(np.float32),
         base=np.frombuffer(file.base, "<f4").astype(np.float32),
         metrics=file.metrics,
+        acked=file.acked,
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
+from peerage.effects import Broadcast, Effect, FetchArtefact, Journal, Report, Send, SetTimer, Store
+from peerage.messages import Abandoned, Open, Refusal
 from peerage_crypto import secagg_collector as sc
 from peerage_crypto import secagg_member as sm
 from peerage_crypto.session import (
@@ -22,9 +24,6 @@ from peerage_crypto.session import (
     SessionMessage,
     Survivors,
 )
-
-from peerage.effects import Broadcast, Effect, FetchArtefact, Journal, Report, Send, SetTimer, Store
-from peerage.messages import Abandoned, Open, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,6 +43,8 @@ class SessionRun:
         self.plan, self.me, self.member, self.collector = plan, me, member, collector
         self.summed: sc.Summed | None = None
         self.over = ""
+        self.broken_by: bytes | None = None  # the initiator, once my member refused a step of its for its fault
+        self._stage = member.stage if member else None
         self._step_seconds = step_seconds
         self._timer_for: sc.Step | None = None
         self._fetching: dict[bytes, bytes] = {}  # artefact -> owner, for the collector
@@ -54,6 +55,12 @@ class SessionRun:
     @property
     def sid(self) -> bytes:
         return self.plan.sid
+
+    def advanced(self) -> bool:
+        """Whether my member took a step since the last call: then the session is alive."""
+        stage = self.member.stage if self.member else None
+        before, self._stage = self._stage, stage
+        return stage is not before
 
     def receive(self, sender: bytes, message: SessionMessage) -> list[Effect]:
         """A session message from a peer (or from myself)."""
@@ -164,7 +171,10 @@ class SessionRun:
                     effects.append(FetchArtefact(owner, artefact, length))
                 case sm.Refuse(culprit, sentence):
                     self.over = sentence
-                    self._fault(effects, culprit, sentence)
+                    if culprit == self.plan.initiator:
+                        self.broken_by = culprit
+                    if culprit is not None:
+                        self._fault(effects, culprit, sentence)
                     if self.collector:
                         self._collector_effects(effects, self.collector.on_refusal(self.me))
                     else:

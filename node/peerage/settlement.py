@@ -115,6 +115,11 @@ class Settlement:
         self._publishing = False
         self._over = False
 
+    @property
+    def over(self) -> bool:
+        """The rewards are published, or somebody said so."""
+        return self._over
+
     def start(self) -> list[Effect]:
         return [CloseEmissions()]
 

@@ -32,7 +32,11 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True)
 class OwnVersion:
-    """My model, the base its work counts from, and what became of its current version."""
+    """My model, the base its work counts from, and what became of its current version.
+
+    `sent` is the local model as it went under the masks of session `sent_sid`: an aggregate that contains it takes
+    exactly that work off, whatever was trained since.
+    """
 
     number: int
     status: Status
@@ -40,13 +44,15 @@ class OwnVersion:
     local: Vector
     base: Vector
     own: Metrics
+    sent: Vector | None = None
+    sent_sid: bytes = b""
 
     def trained(self, local: Vector, own: Metrics) -> OwnVersion:
         """A fine-tune is done: version + 1, free."""
         return replace(self, number=self.number + 1, status=Status.FREE, sid=b"", local=local, own=own)
 
     def locked(self, sid: bytes) -> OwnVersion:
-        return replace(self, status=Status.LOCKED, sid=sid)
+        return replace(self, status=Status.LOCKED, sid=sid, sent=self.local, sent_sid=sid)
 
     def released(self) -> OwnVersion:
         return replace(self, status=Status.FREE, sid=b"")
@@ -55,6 +61,12 @@ class OwnVersion:
         return replace(self, status=Status.SPENT)
 
     def adopted(self, base: Vector, *, consumed: bool) -> OwnVersion:
-        """Stand on a new base: what the aggregate contains of my work is dropped, the rest moves along."""
-        local = base.copy() if consumed else carry_over(self.local, self.base, base)
+        """Stand on a new base: what the aggregate contains of my work is dropped, the rest moves along.
+
+        A version that is still free stays free (a slow peer is never refused); any other is trained anew.
+        """
+        contained = self.sent if consumed and self.sent is not None else self.local
+        local = carry_over(self.local, contained if consumed else self.base, base)
+        if self.status is Status.FREE and not (consumed and contained is self.local):
+            return replace(self, local=local, base=base, sid=b"")
         return replace(self, local=local, base=base, status=Status.TRAINING, sid=b"")
