@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -12,9 +13,10 @@ from eth_utils.address import to_checksum_address
 from peerage.emissions import EmissionsCsv, Meter, equal_reservation, parse_resolution, probe_from_json
 from peerage.metrics import MetricsLog, RoundMetrics
 from peerage.status import Status, send_status
+from peerage_ledger.plain_judgement import PlainJudged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from multiprocessing.connection import Connection
 
     from peerage.config import Federation
@@ -70,7 +72,7 @@ class Accounts:
         self._emissions.append(record)
         return record
 
-    def closed_round(self, done: Progress, judged: Judged) -> None:
+    def closed_round(self, done: Progress, judged: Judged | PlainJudged) -> None:
         """One line of metrics for people."""
         self.earned = done.earned.get(self._me, 0)
         received, sent = self._traffic()
@@ -78,24 +80,23 @@ class Accounts:
         self._traffic_before = (received, sent)
         self._lap()
         seconds, self._seconds = self._seconds, {}
-        plan = judged.proven.roster.plan
-        numbers = dict(zip(judged.proven.u3, judged.transcript.numbers, strict=True))
+        facts = _facts(judged)
         self._metrics.append(
             RoundMetrics(
                 round=done.round,
-                sid=plan.sid.hex(),
-                initiator=str(to_checksum_address(plan.initiator)),
+                sid=facts.sid.hex(),
+                initiator=str(to_checksum_address(facts.initiator)),
                 aggregate=done.aggregate.hex(),
-                roster=tuple(str(to_checksum_address(m)) for m in judged.proven.roster.members),
+                roster=tuple(str(to_checksum_address(m)) for m in facts.roster),
                 survivors=tuple(str(to_checksum_address(m)) for m in done.members),
                 version=self.version,
                 took_part=self._me in done.members,
                 accuracy=self.accuracy,
-                parameters=int(judged.standing.model.size),
+                parameters=facts.parameters,
                 seconds={name: round(s, 6) for name, s in seconds.items()},
                 bytes_sent=sent - before_sent,
                 bytes_received=received - before_received,
-                score=str(numbers.get(self._me) or 0),
+                score=str(facts.numbers.get(self._me) or 0),
                 earned=str(self.earned),
             )
         )
@@ -130,3 +131,23 @@ class Accounts:
         now = time.monotonic()
         self._seconds[self.phase] = self._seconds.get(self.phase, 0.0) + now - self._since
         self._since = now
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What a line of metrics takes from a round's record."""
+
+    sid: bytes
+    initiator: bytes
+    roster: tuple[bytes, ...]
+    numbers: Mapping[bytes, int | None]
+    parameters: int
+
+
+def _facts(judged: Judged | PlainJudged) -> _Facts:
+    if isinstance(judged, PlainJudged):
+        size = 0 if judged.model is None else int(judged.model.size)
+        return _Facts(judged.record.sid, judged.body.initiator, judged.participants.peers, {}, size)
+    roster = judged.proven.roster
+    numbers = dict(zip(judged.proven.u3, judged.transcript.numbers, strict=True))
+    return _Facts(roster.plan.sid, roster.plan.initiator, roster.members, numbers, int(judged.standing.model.size))

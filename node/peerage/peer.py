@@ -26,6 +26,7 @@ from peerage.footing import engine_of, greeting_of, ground_of, public_artefacts,
 from peerage.journal import PeerJournal
 from peerage.keys import load_keys, read_password
 from peerage.learner import Learner, rows_of, standardised
+from peerage.plain_footing import plain_engine_of
 from peerage.private_state import load_state, save_state
 from peerage.store import ArtefactStore
 from peerage.timers import Timers
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from peerage.data_csv import Schema, Standardiser
+    from peerage.plain import PlainEngine
     from peerage.round import Engine
     from peerage.status import PeerSpec
     from peerage_crypto.identity import CurveKeys
@@ -96,7 +98,7 @@ class Peer:
         self.account, self.me = keys.account, keys.account.address
         self.inbox: SimpleQueue[Happening] = SimpleQueue()
         self.timers = Timers()
-        self.engine: Engine | None = None  # of the training rounds
+        self.engine: Engine | PlainEngine | None = None  # of the training rounds
         self.scale: Engine | None = None  # of the statistics round that comes before them (tables only)
         self._statistics = np.zeros(0)
         self._early: list[transport.Received] = []  # training messages that arrived before I could train
@@ -228,7 +230,10 @@ class Peer:
             self.store.put(artefact)
         ground = ground_of(self.federation, self.ledger.deployment, self.learner, self.registered, blob)
         rules, initial = rules_of(self.federation), self.learner.initial
-        self.engine = engine_of(self.spec, ground, rules, self.account, self.learner, initial)
+        if self.federation.exchange == "plain":
+            self.engine = plain_engine_of(self.federation, ground, self.account, initial)
+        else:
+            self.engine = engine_of(self.spec, ground, rules, self.account, self.learner, initial)
         self.accounts.state = "running"
         self._handle(fx.Started(load_state(self._state_file(TRAINING), initial.size)), TRAINING)
         early, self._early = self._early, []
@@ -377,8 +382,12 @@ class Peer:
                 save_state(self._state_file(channel), state)
             case fx.Record(record):
                 self.ledger.submit_round(record)
-            case fx.CloseEmissions():
-                self.inbox.put(_Answer(fx.EmissionsClosed(self._close_emissions(self._round()))))
+            case fx.CloseEmissions(round_):
+                digest = self._close_emissions(self._round() if round_ is None else round_)
+                self.inbox.put(_Answer(fx.EmissionsClosed(digest)))
+            case fx.AwaitLedger():
+                self._publishing = True
+                self._poll_ledger()
             case fx.Publish():
                 self._publish(effect)
             case fx.Phase(name):

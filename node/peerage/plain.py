@@ -62,7 +62,6 @@ from peerage_ledger.plain_record import (
     PlainTranscript,
     encode_plain,
     exchange_of,
-    merge_id,
 )
 from peerage_ledger.transcript import MAX_TRANSCRIPT_BYTES, NOTHING, ParentLink, Versioned
 
