@@ -51,7 +51,7 @@ __all__ = ["Engine", "Manifests", "Rules"]
 class Engine(RoundState):
     """One peer. Others use `handle`, and read `me`, `head`, `history`, `membership`."""
 
-    def handle(self, event: fx.Event) -> list[fx.Effect]:
+    def handle(self, event: fx.Event) -> list[fx.Effect]:  # noqa: C901 - one line for each event
         """Take one event; returns the effects to carry out, in order."""
         self.out = []
         match event:
@@ -74,10 +74,8 @@ class Engine(RoundState):
             case fx.Scored():
                 openings.on_scored(self, event)
             case fx.EmissionsClosed() | fx.Published():
-                pass
-        if self.settlement and isinstance(
-            event, fx.EmissionsClosed | fx.Published | fx.Fetched | fx.PeerDown | fx.Timeout
-        ):
+                pass  # the settlement's own
+        if self.settlement:
             self.out += self.settlement.handle(event)
         self._go_on()
         return self.out
@@ -124,8 +122,7 @@ class Engine(RoundState):
         held = status in (Status.LOCKED, Status.SPENT)
         self.own = OwnVersion(
             saved.version,
-            # A locked version's session secrets died with the earlier life: unless an aggregate contains it, it is spent.
-            Status.SPENT if held else status,
+            Status.SPENT if held else status,  # the secrets of its session died with the earlier life
             saved.sid,
             saved.local,
             saved.base,

@@ -11,8 +11,6 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from peerage import messages as m
 from peerage.aggregation import AUXILIARY, Grid, Metrics, base_of, merge, split_sum, sum_within_bounds
 from peerage.effects import Effect, Journal, PrivateState, Report, Save, Scored
@@ -24,6 +22,7 @@ from peerage_ledger.transcript import NOTHING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from peerage.chase import Chase

@@ -126,7 +126,9 @@ class SessionRun:
                 effects.append(SetTimer(f"{REMIND_TIMER}:{self.sid.hex()}:{step.value}", self._step_seconds / 3))
         return effects
 
-    def _dispatch(self, effects: list[Effect], sender: bytes, message: SessionMessage) -> None:
+    def _dispatch(  # noqa: C901 - one line for each message
+        self, effects: list[Effect], sender: bytes, message: SessionMessage
+    ) -> None:
         collector, member = self.collector, self.member
         from_initiator = sender == self.plan.initiator
         match message:
@@ -152,7 +154,9 @@ class SessionRun:
             case _:
                 pass  # a session message in the wrong direction says nothing
 
-    def _member_effects(self, effects: list[Effect], given: Iterable[sm.Effect]) -> None:
+    def _member_effects(  # noqa: C901 - one line for each effect
+        self, effects: list[Effect], given: Iterable[sm.Effect]
+    ) -> None:
         for effect in given:
             match effect:
                 case sm.Sign(statement):

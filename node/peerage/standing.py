@@ -75,7 +75,7 @@ def _drive(s: RoundState, chase: Chase) -> None:
             parent, evidence = ready
             judged = judge_round(s.federation, parent, evidence, s.merge)
             if isinstance(judged, list):
-                raise ValueError(judged[0].sentence)  # noqa: TRY301 - one place says whose chain it was
+                raise ValueError(judged[0].sentence)  # noqa: TRY004, TRY301 - one place says whose chain it is
             chase.judged.append(judged)
     except ValueError as error:
         s.fault(chase.owner, f"it served a chain that does not hold: {error}")
