@@ -351,7 +351,7 @@ class Peer:
                 return False
         return True
 
-    def _carry(self, effect: fx.Effect, channel: int) -> None:  # noqa: C901, PLR0912 - one line per effect: a table
+    def _carry(self, effect: fx.Effect, channel: int) -> None:  # noqa: C901, PLR0912, PLR0915 - one line per effect
         match effect:
             case fx.Send(to, message):
                 self.transport.send(to, bytes([channel]) + messages.encode(message))
