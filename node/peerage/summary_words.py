@@ -119,7 +119,7 @@ def _verdict(summary: Summary) -> str:
         return "Audit: not done."
     if audit.ok:
         return (
-            "Audit: PASS. It added the masked vectors up again, recomputed models, scores and payouts from the artefacts, "
-            "and compared them with the peers' signatures and the archived chain; nothing printed here was trusted for it."
+            "Audit: PASS. It added the masked vectors up again, recomputed models, scores and payouts from artefacts, "
+            "and compared them with the peers' signatures and the archived chain; nothing printed above was trusted."
         )
     return f"Audit: {audit.findings} findings; `peerage audit` lists them with round, peer and fault."
