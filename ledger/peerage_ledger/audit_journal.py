@@ -7,6 +7,7 @@ stood where: contradictions between journals and transcripts name a peer.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -84,8 +85,8 @@ def _read_line(journal: Journal, number: int, line: bytes, prev: str, book: Note
     where = f"{journal.name}: line {number} of its journal"
     try:
         head, fields = msgspec.json.decode(line, type=Line), msgspec.json.decode(line)
-        peer = bytes.fromhex(head.peer.removeprefix("0x"))
-    except (msgspec.MsgspecError, ValueError) as error:
+        peer = _address(head.peer)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         book.find("journal-line", f"{where} cannot be read: {error}", peer=journal.peer)
         return
     if journal.peer is None:
@@ -101,6 +102,13 @@ def _read_line(journal: Journal, number: int, line: bytes, prev: str, book: Note
     journal.entries.append(entry)
     if head.kind == "seal":
         _check_seal(journal, entry, head.prev, where, book)
+
+
+def _address(text: str) -> bytes:
+    peer = bytes.fromhex(text.removeprefix("0x"))
+    if len(peer) != 20:
+        raise ValueError("its peer is no address")
+    return peer
 
 
 def _check_seal(journal: Journal, entry: Entry, prev: str, where: str, book: Notebook) -> None:
@@ -152,12 +160,13 @@ def check_journalled(journals: Sequence[Journal], found: Signatures, book: Noteb
 
     `found` holds the statements of the transcripts alone.
     """
+    signed: defaultdict[bytes, list[tuple[bytes, str, dict[bytes, int]]]] = defaultdict(list)
+    for (peer, sid, kind), digests in sorted(found.digests.items()):
+        signed[peer].append((sid, kind, digests))
     for journal in journals:
-        own = Signatures()
+        own, peer = Signatures(), journal.peer or b""
         own.add_journal(journal, book)
-        for (peer, sid, kind), digests in sorted(found.digests.items()):
-            if peer != journal.peer:
-                continue
+        for sid, kind, digests in signed[peer]:
             for digest, round_ in digests.items():
                 if digest not in own.digests.get((peer, sid, kind), {}):
                     sentence = f"{journal.name} signed a {kind} in round {round_} that its journal does not hold"

@@ -172,6 +172,8 @@ def earnings(accounts: Accounts, peer: bytes, *, cap: int, window: int) -> list[
     attended: defaultdict[bytes, deque[int]] = defaultdict(lambda: deque(maxlen=window))
     rows: list[Earning] = []
     cumulative = 0
+    if len(accounts.pays) != len(accounts.line):
+        return rows  # the scores cannot be paid, which is a finding
     for judged, scores, pay in zip(accounts.line, accounts.scores, accounts.pays, strict=True):
         values = {p: comparable(n or 0, scores.exponent) for p, n in scores.numbers.items()}
         cut = capped(values, cap)

@@ -171,7 +171,10 @@ def _judge_one(
         return
     rounds.judged[transcript_id] = judged
     _refer(rounds, judged)
-    rounds.checks[transcript_id] = check_numbers(case, rounds, parent, judged, newest, maths, book)
+    try:
+        rounds.checks[transcript_id] = check_numbers(case, rounds, parent, judged, newest, maths, book)
+    except ValueError as error:
+        book.find("transcript-malformed", f"round {round_}: its sum cannot be opened again: {error}", round_=round_)
 
 
 def _parent_of(rounds: Rounds, transcript: RoundTranscript) -> Standing | None:

@@ -102,7 +102,7 @@ def check_summary(path: Path, shelves: Shelves, judged: Judgement) -> None:
         return
     try:
         told = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         book.find("summary", f"summary.json cannot be read: {error}")
         return
     for key, wanted, have in _facts(told, judged):

@@ -6,6 +6,7 @@ decides what is right: that is `peerage_ledger.audit`, with `audit_maths` for fl
 
 from __future__ import annotations
 
+import re
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
     from peerage.config import Federation
+
+
+AMOUNT = re.compile(r"0|[1-9][0-9]{0,76}")  # below 2^256
 
 
 class _Told(msgspec.Struct, frozen=True):
@@ -120,7 +124,7 @@ def _judge(sources: _Sources, book: Notebook) -> tuple[Judgement, Agreement]:
         archive=sources.archive,
         store=shelves.artefacts,
         journals=sources.journals,
-        settlements=tuple(_settled(shelves)),
+        settlements=tuple(_settled(shelves, book)),
         accounts=_accounts(sources.told, book),
         keep=None if keep == "all" else int(keep),
         pruned=sources.pruned,
@@ -135,12 +139,14 @@ def _judge(sources: _Sources, book: Notebook) -> tuple[Judgement, Agreement]:
     return judged, agreed
 
 
-def _settled(shelves: Shelves) -> Iterator[Settled]:
+def _settled(shelves: Shelves, book: Notebook) -> Iterator[Settled]:
     for artefact, document in shelves.settlements.items():
-        dues = tuple((due.account, int(due.cumulative)) for due in document.dues if due.cumulative.isdecimal())
-        if len(dues) == len(document.dues):
-            emissions = tuple((last.peer, last.emissions) for last in document.emissions)
-            yield Settled(artefact, document.epoch, document.record, dues, emissions)
+        if not all(AMOUNT.fullmatch(due.cumulative) for due in document.dues):
+            book.find("store-undecodable", f"store/{artefact.hex()} is a settlement with an amount that is no number")
+            continue
+        dues = tuple((due.account, int(due.cumulative)) for due in document.dues)
+        emissions = tuple((last.peer, last.emissions) for last in document.emissions)
+        yield Settled(artefact, document.epoch, document.record, dues, emissions)
 
 
 def _told(path: Path) -> _Told:
@@ -148,7 +154,7 @@ def _told(path: Path) -> _Told:
         return _Told()
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Told)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return _Told()  # check_summary says what is wrong with it
 
 

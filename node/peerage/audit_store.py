@@ -83,7 +83,10 @@ def _sort(shelves: Shelves, artefact: bytes, blob: bytes) -> None:
         return
     shelves.lengths[artefact] = len(blob)
     if blob[:1] == b"{" and len(blob) <= MAX_TRANSCRIPT_BYTES:
-        why = _sort_json(shelves, artefact, blob)
+        try:
+            why = _sort_json(shelves, artefact, blob)
+        except RecursionError:
+            why = "it is nested too deeply"
         if why:
             shelves.odd[artefact] = why
         else:

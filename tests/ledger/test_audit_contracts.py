@@ -68,13 +68,11 @@ class Twin:
         # py-evm executes under the header that it has ready, whatever time the block is mined with
         self.evm._chain.header = self.evm._chain.header.copy(timestamp=time)
         block = self.evm.mine(raw, time)
-        try:
-            mine = self.mine.execute(rawtx.decode(raw), time)
-        except Reverted as error:
-            assert block.status == 0, f"{what}: the auditor refuses it ({error}), the EVM takes it"
+        mine, error = self.by_the_auditor(raw, time)
+        assert (block.status == 0) == bool(error), f"{what}: EVM {block.status}, auditor {error or 'takes it'}"
+        if error:
             self.outcomes.append((what, False))
             return False
-        assert block.status == 1, f"{what}: the auditor takes it, the EVM refuses it"
         by_address = {address: name for name, address in self.at.items()}
         told = [
             events.from_log(contract(by_address[log.address]).decode_event(log.topics, log.data)) for log in block.logs
@@ -83,7 +81,13 @@ class Twin:
         self.outcomes.append((what, True))
         return True
 
-    # -- things that people do, rightly and wrongly ----------------------------------------------------------------------
+    def by_the_auditor(self, raw: bytes, time: int) -> tuple[list[events.ContractEvent], str]:
+        try:
+            return self.mine.execute(rawtx.decode(raw), time), ""
+        except Reverted as error:
+            return [], str(error) or "?"
+
+    # -- things that people do, rightly and wrongly --------------------------------------------------------------------
 
     def step(self) -> None:
         acts = [self.register, self.permit, self.record, self.record, self.publish, self.claim, self.peer, self.money]
