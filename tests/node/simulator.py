@@ -10,20 +10,26 @@ import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256 as _sha
 
 import numpy as np
+
 from peerage import effects as fx
 from peerage import messages as m
-from peerage.aggregation import AUXILIARY, Grid, canonical
+from peerage.aggregation import AUXILIARY, Grid, canonical, masked_input
 from peerage.round import Engine, Manifests, Rules
 from peerage_crypto.digest import sha256, tagged
 from peerage_crypto.fixedpoint import ring
 from peerage_crypto.identity import Account
+from peerage_crypto.statements import Statement
 from peerage_ledger.judgement import Federation, genesis
 from peerage_ledger.records import RewardRoot, RoundRecord
 
 PARAMETERS = 24
+
+# All peers live in one process here and hash the same statements again and again: remember the digests.
+Statement.digest = lru_cache(maxsize=1 << 15)(Statement.digest)  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ class Host:
 
 
 Cheat = Callable[["Simulation", Host, fx.Effect], "list[fx.Effect]"]
+Watcher = Callable[["Simulation", Host, bytes, m.Message], None]
 
 
 class Simulation:
@@ -79,6 +86,9 @@ class Simulation:
         self.records: dict[bytes, RoundRecord] = {}
         self.published: list[tuple[RewardRoot, tuple[bytes, ...], dict[bytes, int]]] = []
         self.wire: list[tuple[bytes, bytes, m.Message]] = []
+        self.watchers: list[Watcher] = []  # see every message before it leaves; may crash its sender
+        self.plain: dict[tuple[bytes, bytes], np.ndarray] = {}  # (session, peer) -> what it put under its masks
+        self._cut: set[frozenset[bytes]] = set()  # pairs that a partition keeps apart
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._count = self._draws = 0
         accounts = [Account.from_secret(_sha(f"{seed}/{i}".encode()).digest()) for i in range(peers)]
@@ -163,12 +173,30 @@ class Simulation:
                 self.at(0.1, lambda o=other: self.event(host, fx.PeerUp(o.account.address)))
         self.event(host, fx.Started(host.saved))
 
+    def partition(self, *groups: list[Host]) -> None:
+        """From now on only peers of one group hear each other; both sides notice soon."""
+        side = {h.account.address: i for i, group in enumerate(groups) for h in group}
+        self._cut = {frozenset({a, b}) for a in side for b in side if side[a] != side[b]}
+        self._tell_cut(0.2, fx.PeerDown)
+
+    def heal(self) -> None:
+        """The partition ends."""
+        self._tell_cut(0.1, fx.PeerUp)
+        self._cut = set()
+
+    def _tell_cut(self, delay: float, kind: type[fx.PeerDown | fx.PeerUp]) -> None:
+        for a, b in (sorted(pair) for pair in sorted(self._cut, key=sorted)):
+            for one, other in ((a, b), (b, a)):
+                self.at(delay, lambda one=one, other=other: self.event(self.hosts[one], kind(other)))
+
     def event(self, host: Host, event: fx.Event) -> None:
         if host.alive:
+            life = host.life
             for effect in host.engine.handle(event):
                 cheat = self.cheats.get(host.account.address)
                 for done in cheat(self, host, effect) if cheat else [effect]:
-                    self.carry(host, done)
+                    if host.life == life:  # killed between two effects: the rest never happens
+                        self.carry(host, done)
 
     # -- carrying ------------------------------------------------------------------------------------------------------
 
@@ -183,6 +211,7 @@ class Simulation:
                         self.deliver(me, to, message)
             case fx.Journal():
                 host.journal.append(effect)
+                self._remember_plain(host, effect)
             case fx.Store(blob):
                 host.holdings[sha256(blob)] = blob
             case fx.FetchArtefact(owner, artefact, limit):
@@ -217,6 +246,10 @@ class Simulation:
 
     def deliver(self, sender: bytes, to: bytes, message: m.Message) -> None:
         """One frame: encoded, lost, delayed, repeated."""
+        for watcher in self.watchers:
+            watcher(self, self.hosts[sender], to, message)
+        if not self.hosts[sender].alive or frozenset({sender, to}) in self._cut:
+            return
         frame = m.encode(message)
         self.wire.append((sender, to, message))
         receiver = self.hosts[to]
@@ -233,7 +266,8 @@ class Simulation:
         def done() -> None:
             source = host if artefact in host.holdings else self.hosts[owner]
             blob = source.holdings.get(artefact) if source.alive else None
-            lost = source is not host and self.random.random() < self.weather.fetch_loss
+            cut = frozenset({host.account.address, owner}) in self._cut
+            lost = source is not host and (cut or self.random.random() < self.weather.fetch_loss)
             if host.life != life:
                 return
             if blob is None or lost or len(blob) > limit:
@@ -243,6 +277,16 @@ class Simulation:
                 self.event(host, fx.Fetched(artefact, blob))
 
         self.at(self.random.uniform(*self.weather.delay), done)
+
+    def _remember_plain(self, host: Host, entry: fx.Journal) -> None:
+        engine = host.engine
+        if (
+            entry.kind == "signed"
+            and entry.fields["type"] == "JoinIntent"
+            and getattr(engine, "update", None) is not None
+        ):
+            key = (bytes.fromhex(entry.fields["sid"]), host.account.address)
+            self.plain[key] = masked_input(engine.update, engine.own.own, self.rules.grid)
 
     def _ring(self, host: Host, life: int, name: str, mark: int) -> None:
         if host.life == life and host.timers.get(name) == mark:
