@@ -128,6 +128,8 @@ class Crew:
         sentence = said or f"ended with exit code {peer.process.exitcode}"
         if peer.process.exitcode == EXIT_INPUT:
             raise InputError(f"{name}: {sentence}")
+        if status is None or status.state in {"starting", "failed"} and self.times.ready is None:
+            raise Unreachable(f"{name} did not come up: {sentence} (see peers/{name}/log.txt); the others wait for all")
         self.lost[name] = sentence
         self.view = self.view.with_away(name, away=True)
         self._note(f"{name} is gone: {sentence} (see peers/{name}/log.txt)")
