@@ -1,4 +1,4 @@
-"""A whole session in one process: real members, a real collector, real signatures; peers may vanish, lie and be lied to.
+"""A whole session in one process: real members, a real collector, real signatures; peers vanish, lie and are lied to.
 
 Every message crosses the wire format once. A cheat is a function (sender, receiver, message) -> message, or None to
 swallow it; what it returns is what arrives.
@@ -131,8 +131,9 @@ class Cohort:
                     self._queue.append((peer, None, message))
                 case sm.Keep(blob):
                     self.blobs[sha256(blob)] = blob
-                case sm.Probe(owner, _, _):
-                    self.told(peer, self.members[peer].on_probe(owner, alive=owner not in self.unfetchable))
+                case sm.Probe(owner, artefact, _):
+                    alive = owner not in self.unfetchable and sha256(self.blobs[artefact]) == artefact
+                    self.told(peer, self.members[peer].on_probe(owner, alive=alive))
                 case sm.Refuse():
                     self.refusals[peer] = effect
                     self._collected(self.collector.on_refusal(peer))
