@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from peerage_ledger.audit_contracts import Contracts, Rounds, Vault
 from peerage_ledger.audit_findings import Notebook, name_of
 from peerage_ledger.audit_registry import Registry, Reverted
-from peerage_ledger.contracts import NAMES
+from peerage_ledger.contracts import NAMES, contract
 from peerage_ledger.events import (
     ContractEvent,
     RewardClaimed,
@@ -132,6 +132,9 @@ def _check_built(contracts: Contracts, deployment: Deployment, history: History,
     history.funded = vault.funded
     if rounds.federation != deployment.federation:
         book.find("deployment", "the round ledger was built for another federation than deployment.json names")
+    other = [name for name in NAMES if deployment.code_hashes.get(name) != _code_hash(name)]
+    if other:
+        book.find("deployment", f"deployment.json names another code for {', '.join(other)}")
     if registry.min_stake != deployment.min_stake:
         book.find("deployment", "the registry was built with another least stake than deployment.json names")
     if vault.funded < vault.published.total:
@@ -146,6 +149,11 @@ def _say_inclusion(archive: ChainArchive, book: Notebook) -> None:
         book.note(f"archived chain: inclusion on the operator's word ({proved} have headers that prove their contents)")
     if archive.rewinds:
         book.note(f"the chain lost blocks {archive.rewinds} times while it was recorded; what came back is judged")
+
+
+def _code_hash(name: str) -> bytes:
+    ours = contract(name)
+    return ours.code_hash(ours.runtime)
 
 
 def _core(deployment: Deployment) -> tuple[object, ...]:

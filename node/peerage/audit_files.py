@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import msgspec
 from eth_utils.address import to_checksum_address
@@ -10,6 +10,7 @@ from eth_utils.address import to_checksum_address
 from peerage.aggregation import canonical
 from peerage.emissions import BadRecord, HostRecord, check_run, decode_host_record, summarise
 from peerage.model import load_safetensors
+from peerage.summary import Summary
 from peerage_crypto.digest import sha256
 from peerage_crypto.errors import InputError
 from peerage_ledger.audit_findings import name_of
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from peerage.model import Layout
     from peerage_ledger.audit import Judgement
     from peerage_ledger.audit_findings import Notebook
-
-WH_TOLERANCE = 1e-6  # of a sum printed with nine decimals
 
 
 def check_emissions(judged: Judgement, shelves: Shelves, host_lines: bytes | None) -> None:
@@ -95,41 +94,51 @@ def check_model(path: Path, agreed: Layout, judged: Judgement) -> None:
 
 
 def check_summary(path: Path, shelves: Shelves, judged: Judgement) -> None:
-    """The numbers that people quote: aggregate, claims, energy, accounts."""
+    """The numbers that people quote, as far as evidence has them: model, claims, energy, who was missing."""
     book, accounts = judged.book, judged.accounts
     if not path.exists():
         book.note("there is no summary.json to compare with")
         return
+    raw = path.read_bytes()
     try:
-        told = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        told = msgspec.json.decode(raw, type=Summary)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         book.find("summary", f"summary.json cannot be read: {error}")
         return
-    for key, wanted, have in _facts(told, judged):
-        if wanted is not None and have != wanted:
+    if told.to_json() != raw:
+        book.find("summary", "summary.json is not in the form that a run writes: a key was added or renamed")
+    for key, wanted, have in [*_facts(told, judged), *_energy(told, shelves)]:
+        if have != wanted:
             book.find("summary", f"summary.json says {key} = {have!r}, the audit finds {wanted!r}")
-    if accounts.line and told.get("rounds") != len(accounts.line) and not judged.rounds.broken:
-        book.note(f"{len(accounts.line)} of {told.get('rounds')} rounds were closed")
-    energy = summarise(shelves.records.values())["energy_wh"]
-    stated = _inside(told, "emissions", "energy_wh")
-    if not isinstance(stated, (int, float)) or abs(stated - energy) > WH_TOLERANCE:
-        book.find("summary", f"summary.json says {stated!r} Wh, the emission records add up to {energy} Wh")
+    if accounts.line and told.rounds != len(accounts.line) and not judged.rounds.broken:
+        book.note(f"{len(accounts.line)} of {told.rounds} rounds were closed")
 
 
-def _facts(told: dict[str, Any], judged: Judgement) -> Iterator[tuple[str, object, object]]:
-    accounts = judged.accounts
-    claimed = {str(to_checksum_address(a)): str(n) for a, n in sorted(accounts.claimed.items())}
-    if not judged.rounds.broken and accounts.line:
-        yield "aggregate_sha256", accounts.line[-1].standing.aggregate.hex(), told.get("aggregate_sha256")
-    yield "rewards.by_peer", claimed, _inside(told, "rewards", "by_peer")
-    yield "rewards.paid", str(sum(accounts.claimed.values())), _inside(told, "rewards", "paid")
-    yield "ledger.chain_id", judged.rounds.federation.chain_id, _inside(told, "ledger", "chain_id")
-    yield "peers", len(judged.history.registered), told.get("peers")
-    names = {j.name: str(to_checksum_address(j.peer)) for j in judged.journals if j.peer is not None}
-    stated = told.get("accounts")
-    yield "accounts", names, {n: a for n, a in stated.items() if n in names} if isinstance(stated, dict) else stated
+def _facts(told: Summary, judged: Judgement) -> Iterator[tuple[str, object, object]]:
+    accounts, registered = judged.accounts, judged.history.registered
+    yield "rewards.by_peer", {_checksummed(a): str(n) for a, n in accounts.claimed.items()}, told.rewards.by_peer
+    yield "rewards.paid", str(sum(accounts.claimed.values())), told.rewards.paid
+    yield "ledger.chain_id", judged.rounds.federation.chain_id, told.ledger.chain_id
+    yield "peers", len(registered), told.peers
+    names = {j.name: _checksummed(j.peer) for j in judged.journals if j.peer is not None}
+    yield "accounts", names, {name: address for name, address in told.accounts.items() if name in names}
+    if judged.rounds.broken or not accounts.line:
+        return
+    yield "aggregate_sha256", accounts.line[-1].standing.aggregate.hex(), told.aggregate_sha256
+    missing = {(j.transcript.round, _checksummed(p)) for j in accounts.line for p in registered - set(j.proven.u3)}
+    yield "missing", sorted(missing), sorted((m.round, m.address) for m in told.missing)
 
 
-def _inside(told: dict[str, Any], section: str, key: str) -> object:
-    inner = told.get(section)
-    return cast("dict[str, Any]", inner).get(key) if isinstance(inner, dict) else None
+def _energy(told: Summary, shelves: Shelves) -> Iterator[tuple[str, object, object]]:
+    counted, stated = summarise(shelves.records.values()), told.emissions
+    yield "emissions.energy_wh", counted["energy_wh"], stated.energy_wh
+    yield "emissions.co2e_g", dict(counted["co2e_g"]), msgspec.structs.asdict(stated.co2e_g)
+    yield "emissions.by_phase", counted["by_phase"], stated.by_phase
+    by_peer = {_checksummed(bytes.fromhex(peer[2:])): wh for peer, wh in counted["by_peer"].items()}
+    yield "emissions.by_peer", by_peer, stated.by_peer
+    yield "emissions.quality", counted["quality"], stated.quality
+    yield "emissions.country", counted["country"], stated.country
+
+
+def _checksummed(address: bytes) -> str:
+    return str(to_checksum_address(address))

@@ -26,7 +26,7 @@ from peerage.config_toml import load_federation
 from peerage.prune import already_pruned
 from peerage.rundir import RunDir
 from peerage_crypto.errors import InputError, Unreachable
-from peerage_ledger.archive import ChainArchive, read_export
+from peerage_ledger.archive import ChainArchive, parse, read_export
 from peerage_ledger.audit import Judgement, judge
 from peerage_ledger.audit_findings import Notebook
 from peerage_ledger.audit_terms import CaseFile, Settled
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from peerage.config import Federation
 
 
+NEWLINE = b"\n"
 AMOUNT = re.compile(r"0|[1-9][0-9]{0,76}")  # below 2^256
 
 
@@ -74,7 +75,7 @@ def audit(run_dir: Path) -> AuditReport:
     sources = _Sources(
         federation=load_federation(run.federation),
         deployment=Deployment.read(run.deployment),
-        archive=read_export(run.chain / "chain.jsonl"),
+        archive=_archive_in(run.chain / "chain.jsonl", book),
         shelves=shelves,
         journals={name: path.read_bytes() for name, path in files.items() if path.is_file()},
         told=_told(run.summary),
@@ -183,6 +184,19 @@ def _open_store(url: str) -> tuple[list[str], Callable[[str], bytes]]:
             raise Unreachable(f"{url}/{name} cannot be read: {error}") from None
 
     return names, read
+
+
+def _archive_in(path: Path, book: Notebook) -> ChainArchive:
+    """The run's own record of its chain. Bytes that are no text at all are a fault of one line, not of the audit."""
+    if not path.is_file():
+        return read_export(path)  # says what is missing
+    raw = path.read_bytes()
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        book.find("chain-archive", f"chain.jsonl: line {raw[: error.start].count(NEWLINE) + 1} is no text")
+        raw = raw.decode(errors="replace").encode()
+    return parse(raw)
 
 
 def _archive_of(deployment: Deployment, rpc: str) -> ChainArchive:

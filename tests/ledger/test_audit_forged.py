@@ -220,7 +220,14 @@ class Forge:
     def deployment(self) -> Deployment:
         p = PLACES
         return Deployment(
-            CHAIN, "memory:", self.simulation.federation.genesis, *p.values(), 1, STAKE, POOL, dict.fromkeys(p, b"")
+            CHAIN,
+            "memory:",
+            self.simulation.federation.genesis,
+            *p.values(),
+            1,
+            STAKE,
+            POOL,
+            {n: contract(n).code_hash(contract(n).runtime) for n in p},
         )
 
     def terms(self) -> Terms:
