@@ -20,7 +20,7 @@ torch.set_num_threads(1)
 torch.set_num_interop_threads(1)
 torch.optim.SGD([torch.nn.Parameter(torch.empty(1))], lr=0.1)
 
-for _module in ("zmq", "web3", "eth_account", "safetensors.numpy", "peerage.peer", "peerage.product"):
+for _module in ("zmq", "web3", "safetensors.numpy", "peerage.peer", "peerage.product"):
     importlib.import_module(_module)
 
 gc.collect()
