@@ -5,6 +5,11 @@ publishes the one number z_ij = < PRG(s_ij), g >, and anyone takes the masks off
 masks stay uniform on the hyperplane < R, g > = z, so an observer learns the sum and this one functional of each
 update. g must therefore be public, one per session, and every member's own (a chosen g = e_k would open coordinate k).
 
+One per session means one for *all*: whoever showed g to peer i and g' to the others would have < q_i , g > from i's
+words and < q_i , g' > from the others'. So a member first pledges (signs the direction and the digest of its numbers),
+and its numbers leave only when a quorum of the survivors has signed the same direction (`Gate`). Two such quorums share
+an honest survivor. The pledge also comes before anybody's numbers are seen: nobody can copy the other end's word.
+
 If both ends of a pair state different numbers, somebody lies. Honest peers never contradict each other, so whoever is
 contradicted by more than c others is a liar and the others' word counts; a contradiction that stays undecided leaves
 both ends without a number. A peer that vanished is opened by its neighbours' words alone: the pair keys themselves are
@@ -19,9 +24,11 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from peerage_crypto.digest import tagged
+from peerage_crypto.identity import BadSignature
 from peerage_crypto.masking import inner, inner_key
 from peerage_crypto.secagg_member import pair_key, self_key
 from peerage_crypto.statements import Bytes32, Opening, Signed
+from peerage_crypto.thresholds import opening_quorum
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +39,7 @@ if TYPE_CHECKING:
     from peerage_crypto.secagg_judge import Proven
     from peerage_crypto.session import SessionTranscript
 
-PairNumber = Annotated[int, msgspec.Meta(ge=0)]  # below 2^w; msgspec bounds integers to 64 bits by itself
+PairNumber = Annotated[int, msgspec.Meta(ge=0)]  # meant mod 2^w; msgspec cannot say "below 2^64", values_digest does
 
 
 class Openings(msgspec.Struct, frozen=True, tag="openings"):
@@ -41,6 +48,42 @@ class Openings(msgspec.Struct, frozen=True, tag="openings"):
     sid: Bytes32
     signed: Signed[Opening]
     values: tuple[PairNumber, ...]
+
+
+class Pledge(msgspec.Struct, frozen=True, tag="pledge"):
+    """Member to all: for this direction I will open, and these (by digest) are my numbers."""
+
+    sid: Bytes32
+    signed: Signed[Opening]
+
+
+class Gate:
+    """Holds one member's pair numbers back until enough survivors have pledged the same direction; opens once."""
+
+    def __init__(self, proven: Proven) -> None:
+        self.proven, self.quorum = proven, opening_quorum(len(proven.u3), proven.roster.limits.colluders)
+        self._mine: Openings | None = None
+        self._pledged: dict[bytes, bytes] = {}  # survivor -> the direction of its first pledge
+
+    def pledge(self, mine: Openings) -> Openings | None:
+        """My numbers are ready and my pledge is on its way to all; returns them when they may go as well."""
+        self._mine = mine
+        return self.on_pledge(mine.signed)
+
+    def on_pledge(self, signed: Signed[Opening]) -> Openings | None:
+        """Somebody's pledge; returns my numbers when this one makes the quorum, and None ever after."""
+        s = signed.statement
+        try:
+            signer = signed.signer(self.proven.roster.plan.domain)
+        except BadSignature:
+            return None
+        if s.sid == self.proven.roster.plan.sid and signer in self.proven.u3:
+            self._pledged.setdefault(signer, s.direction)
+        mine = self._mine
+        if mine is None or list(self._pledged.values()).count(mine.signed.statement.direction) < self.quorum:
+            return None
+        self._mine = None
+        return mine
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +96,9 @@ class Opened:
 
 
 def values_digest(values: tuple[int, ...]) -> bytes:
-    """What a peer signs for its pair numbers."""
+    """What a peer signs for its pair numbers; ValueError for one outside 0 to 2^64 - 1."""
+    if not all(0 <= v < 1 << 64 for v in values):
+        raise ValueError("a pair number has at most 64 bits")
     return tagged("peerage/opening/v1", *(v.to_bytes(8, "little") for v in values))
 
 
@@ -81,7 +126,11 @@ def open_numbers(
     survivor's pair numbers as in `Openings.values`.
     """
     ring, u3 = proven.roster.plan.ring, proven.u3
-    word = {i: dict(zip((m for m in u3 if m != i), values, strict=True)) for i, values in stated.items() if i in u3}
+    word = {
+        i: dict(zip((m for m in u3 if m != i), (v % ring.modulus for v in values), strict=True))
+        for i, values in stated.items()
+        if i in u3
+    }
     liars = _liars(word, u3, proven.roster.limits.colluders)
     z, disputed = _agree(word, u3, liars)
     u2_digest = proven.roster.u2_digest(transcript.u2)

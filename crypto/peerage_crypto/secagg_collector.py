@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from peerage_crypto.agreement import BadKey, SessionKeys
+from peerage_crypto.agreement import SessionKeys
 from peerage_crypto.digest import chunks, merkle_root, sha256
 from peerage_crypto.masking import apply_masks
 from peerage_crypto.secagg_member import LEAF_BYTES, MASK_KEY, RAND, SELF_SEED, TellAll, pair_key, self_key
 from peerage_crypto.secagg_member import Tell as TellOne
 from peerage_crypto.session import (
+    MANIFEST_FAULTS,
     Ballot,
     Certificate,
     Dealt,
@@ -30,6 +31,9 @@ from peerage_crypto.session import (
     RosterMessage,
     SessionTranscript,
     Survivors,
+    deliver,
+    join_fault,
+    manifest_fault,
     packets_digest,
     share_commitment,
 )
@@ -111,12 +115,10 @@ class Collector:
     # -- events --------------------------------------------------------------------------------------------------------
 
     def on_join(self, signed: Signed[JoinIntent]) -> list[Effect]:
-        """A fresh peer joins; the roster closes when all expected have."""
-        if self.step is not Step.JOINS or signed.statement.sid != self.plan.sid:
+        """A fresh peer joins; the roster closes when all expected have. A join that fits no roster counts as none."""
+        if self.step is not Step.JOINS or join_fault(self.plan, signed):
             return []
-        signer = signed.signer(self.plan.domain)
-        if signer in self.plan.registered:
-            self._joins.setdefault(signer, signed)
+        self._joins.setdefault(signed.signer(self.plan.domain), signed)
         return self._advance()
 
     def on_dealt(self, sender: bytes, message: Dealt) -> list[Effect]:
@@ -141,18 +143,11 @@ class Collector:
         """A masked vector is ready at its owner: fetch it."""
         if self.step is not Step.VECTORS or self.roster is None or sender not in self.u2 or sender in self._manifests:
             return []
-        s = signed.statement
-        right = (
-            signed.is_by(sender, self.plan.domain)
-            and s.sid == self.plan.sid
-            and s.u2 == self.roster.u2_digest(self._bitmaps[0])
-            and s.length == self.plan.vector_bytes
-            and seed_commitment(s.sid, sender, "rand", s.rand) == self.roster.join_of(sender).rand
-        )
-        if not right:
-            return [*self._fault(sender, "its manifest does not fit the session"), *self._advance()]
+        fault = manifest_fault(self.roster, self.roster.u2_digest(self._bitmaps[0]), sender, signed)
+        if fault:
+            return [*self._fault(sender, MANIFEST_FAULTS[fault]), *self._advance()]
         self._manifests[sender] = signed
-        return [Fetch(sender, s.artefact, s.length)]
+        return [Fetch(sender, signed.statement.artefact, signed.statement.length)]
 
     def on_vector(self, owner: bytes, blob: bytes) -> list[Effect]:
         """A whole masked vector arrived; its bytes must be those of the manifest."""
@@ -189,13 +184,15 @@ class Collector:
         roster = self.roster
         if self.step is not Step.REVEALS or roster is None or sender not in self._votes:
             return []
-        effects: list[Effect] = []
-        for share in message.shares:
-            if self._is_committed(roster, sender, share):
-                self._revealed.setdefault(share.owner, {})[sender] = share
-            else:
-                effects += self._fault(sender, "a share that it revealed is not the one it was dealt")
+        good = [share for share in message.shares if self._is_committed(roster, sender, share)]
+        for share in good:
+            self._revealed.setdefault(share.owner, {})[sender] = share
         self._expected.discard(sender)
+        effects: list[Effect] = []
+        if len(good) < len(message.shares):
+            effects = self._fault(sender, "a share that it revealed is not the one it was dealt")
+        elif {share.owner for share in good} != set(self.u2) - {sender}:
+            effects = self._fault(sender, "it did not reveal its shares of all others in U2")
         return [*effects, *self._advance()]
 
     def on_refusal(self, sender: bytes) -> list[Effect]:
@@ -276,12 +273,10 @@ class Collector:
         self._next(Step.VECTORS, self.u2)
         frozen: list[TellOne | TellAll] = []
         for holder in self.u2:
-            packets = tuple(
-                self._dealt[dealer].packets[roster.members.index(holder) - (holder > dealer)]
-                for dealer in self.u2
-                if dealer != holder
+            deliveries = tuple(
+                deliver(roster, self._dealt[dealer], dealer, holder) for dealer in self.u2 if dealer != holder
             )
-            frozen.append(TellOne(holder, Frozen(self.plan.sid, bitmap, packets)))
+            frozen.append(TellOne(holder, Frozen(self.plan.sid, bitmap, deliveries)))
         return self._ask(frozen)
 
     def _call_vote(self) -> list[Effect]:
@@ -311,8 +306,9 @@ class Collector:
             seeds = tuple(self._reconstruct(roster, owner, SELF_SEED) for owner in self.u3)
             secrets = tuple(self._reconstruct(roster, owner, MASK_KEY) for owner in dropped)
             rands = tuple(self._reconstruct(roster, owner, RAND) for owner in dropped)
-        except _CannotOpen as error:
-            return self._abandon(str(error))
+        except CannotOpen as error:
+            blame = self._fault(error.culprit, str(error)) if error.culprit else []
+            return [*blame, *self._abandon(str(error))]
         total = unmask(roster, self.u2, self._bitmaps[0], self.vectors, seeds, secrets)
         self.step = Step.DONE
         transcript = SessionTranscript(
@@ -336,20 +332,19 @@ class Collector:
         given = {x: share for x, share in points.items() if share is not None}
         t = roster.limits.shares
         if len(given) < t:
-            raise _CannotOpen(f"only {len(given)} of {t} shares of one peer's secret were revealed")
+            raise CannotOpen(None, f"only {len(given)} of {t} shares of one peer's secret were revealed")
         try:
             secret = combine(dict(list(given.items())[:t]))
         except ValueError as error:
-            raise _CannotOpen("a dealer's shares do not combine") from error
+            raise CannotOpen(owner, "the shares that it dealt do not combine") from error
         if not opens_commitment(roster, owner, kind, secret):
-            raise _CannotOpen("a dealer's shares combine to something that it did not commit to")
+            raise CannotOpen(owner, "the shares that it dealt combine to a secret that it did not commit to")
         return secret
 
     def _is_committed(self, roster: Roster, holder: bytes, share: RevealedShare) -> bool:
         if share.owner not in self.u2 or share.owner == holder:
             return False
-        packets = self._dealt[share.owner].packets
-        promised = packets[roster.members.index(holder) - (holder > share.owner)].commitments
+        promised = self._dealt[share.owner].packets[roster.place(share.owner, holder)].commitments
         kinds = (SELF_SEED,) if share.owner in self.u3 else (MASK_KEY, RAND)
         for kind in (SELF_SEED, MASK_KEY, RAND):
             value = _share_of(share, kind)
@@ -380,8 +375,12 @@ class Collector:
         return [Abandon(sentence)]
 
 
-class _CannotOpen(Exception):
-    """Too few or wrong shares: the round is lost, nobody's training is."""
+class CannotOpen(ValueError):
+    """Too few or wrong shares: the round is lost, nobody's training is. `culprit` dealt them wrong (None: too few)."""
+
+    def __init__(self, culprit: bytes | None, sentence: str) -> None:
+        super().__init__(sentence)
+        self.culprit = culprit
 
 
 def _share_of(share: RevealedShare, kind: int) -> bytes | None:
@@ -421,10 +420,7 @@ def unmask(
     plus: list[bytes] = []
     for gone, secret in zip(dropped, mask_secrets, strict=True):
         for member in u3:
-            try:
-                key = pair_key(secret, roster.join_of(member).mask_key, u2_digest, gone, member, ring.bits)
-            except BadKey as error:
-                raise _CannotOpen("a mask key of the roster is no key") from error
+            key = pair_key(secret, roster.join_of(member).mask_key, u2_digest, gone, member, ring.bits)
             (minus if gone > member else plus).append(key)  # the member had added it for j > i, subtracted it for j < i
     return apply_masks(total, plus, minus, ring)
 

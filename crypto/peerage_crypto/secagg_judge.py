@@ -14,11 +14,13 @@ import numpy as np
 from peerage_crypto.digest import chunks, merkle_root, sha256
 from peerage_crypto.secagg_collector import opens_commitment, ring_bytes, unmask
 from peerage_crypto.secagg_member import LEAF_BYTES, MASK_KEY, RAND, SELF_SEED, is_certificate
-from peerage_crypto.session import Plan, Roster, RosterRefused, SessionTranscript
-from peerage_crypto.statements import seed_commitment
+from peerage_crypto.session import MANIFEST_FAULTS, Plan, Roster, RosterRefused, SessionTranscript, manifest_fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,14 @@ class Proven:
 def judge_session(plan: Plan, transcript: SessionTranscript) -> Proven | list[Fault]:
     """Check every statement of a transcript; either the session it proves or the faults found (never empty)."""
     faults: list[Fault] = []
+    if transcript.schema != SCHEMA:
+        return [Fault("session-schema", None, f"a session transcript of schema {transcript.schema}, not {SCHEMA}")]
     if transcript.opened.statement != plan.opened or not transcript.opened.is_by(plan.initiator, plan.domain):
         faults.append(Fault("session-open", plan.initiator, "the opening of the round is not signed by its initiator"))
     try:
         roster = Roster.assemble(plan, transcript.joins)
         u2, u3 = roster.select(transcript.u2), roster.select(transcript.u3)
-    except (RosterRefused, ValueError) as error:
+    except RosterRefused as error:
         return [*faults, Fault("session-roster", plan.initiator, f"the roster does not hold: {error}")]
     faults += _counts(roster, u2, u3, transcript)
     if faults:
@@ -88,15 +92,10 @@ def _manifests(roster: Roster, u3: tuple[bytes, ...], t: SessionTranscript) -> l
     faults: list[Fault] = []
     plan, u2_digest = roster.plan, roster.u2_digest(t.u2)
     for member, signed in zip(u3, t.manifests, strict=True):
-        s = signed.statement
-        if not signed.is_by(member, plan.domain) or s.sid != plan.sid:
-            faults.append(Fault("manifest-signature", member, "a manifest is not signed by its owner for this session"))
-        elif s.u2 != u2_digest or s.length != plan.vector_bytes:
-            faults.append(Fault("manifest-view", member, "a manifest speaks of another view of the round"))
-        elif seed_commitment(s.sid, member, "rand", s.rand) != roster.join_of(member).rand:
-            faults.append(
-                Fault("manifest-rand", member, "the randomness in a manifest is not what its owner committed to")
-            )
+        code = manifest_fault(roster, u2_digest, member, signed)
+        if code:  # its signature convicts the owner of a wrong rand; everything else only the initiator can have done
+            culprit = member if code == "manifest-rand" else plan.initiator
+            faults.append(Fault(code, culprit, MANIFEST_FAULTS[code]))
     return faults
 
 
@@ -108,7 +107,9 @@ def _secrets(roster: Roster, u2: tuple[bytes, ...], u3: tuple[bytes, ...], t: Se
         *((m, RAND, s) for m, s in zip(dropped, t.rands, strict=True)),
     ]
     return [
-        Fault("session-secret", owner, "a revealed secret is not the one that its owner committed to")
+        Fault(
+            "session-secret", roster.plan.initiator, f"a secret shown for 0x{owner.hex()} is not what it committed to"
+        )
         for owner, kind, secret in revealed
         if not opens_commitment(roster, owner, kind, secret)
     ]
@@ -117,14 +118,17 @@ def _secrets(roster: Roster, u2: tuple[bytes, ...], u3: tuple[bytes, ...], t: Se
 def judge_sum(
     proven: Proven, transcript: SessionTranscript, blobs: Mapping[bytes, bytes], sum_blob: bytes
 ) -> list[Fault]:
-    """Add the survivors' masked vectors again (`blobs` by address) and compare with the posted sum, bit for bit."""
+    """Add the survivors' masked vectors again (`blobs` by address) and compare with the posted sum, bit for bit.
+
+    A vector that is not the one in its owner's manifest convicts nobody: whoever kept it may have changed it.
+    """
     faults: list[Fault] = []
     plan, vectors = proven.roster.plan, {}
     for member, signed in zip(proven.u3, transcript.manifests, strict=True):
         blob, s = blobs[member], signed.statement
         if sha256(blob) != s.artefact or len(blob) != s.length:
             faults.append(
-                Fault("masked-vector", member, "the stored masked vector is not the one that its owner signed")
+                Fault("masked-vector", None, f"the vector kept for 0x{member.hex()} is not the one that it signed")
             )
         elif merkle_root(chunks(blob, LEAF_BYTES)) != s.masked_root:
             faults.append(

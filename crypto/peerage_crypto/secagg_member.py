@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from peerage_crypto.agreement import BadKey, BadSeal, SessionKeys, derive, seal, shared, unseal
 from peerage_crypto.digest import chunks, merkle_root, sha256, tagged
+from peerage_crypto.identity import BadSignature
 from peerage_crypto.masking import apply_masks
 from peerage_crypto.session import (
+    MANIFEST_FAULTS,
     Ballot,
     Certificate,
     Dealt,
@@ -38,6 +38,9 @@ from peerage_crypto.session import (
     RosterRefused,
     SessionMessage,
     Survivors,
+    is_delivery,
+    join_fault,
+    manifest_fault,
     packets_digest,
     share_commitment,
 )
@@ -54,6 +57,7 @@ from peerage_crypto.statements import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 LEAF_BYTES = 1024
@@ -189,9 +193,8 @@ class Member:
 
     def on_join(self, signed: Signed[JoinIntent]) -> None:
         """A join that was gossiped to me before the roster: the roster must contain it."""
-        signer = signed.signer(self.plan.domain)
-        if self.stage is Stage.JOINED and signed.statement.sid == self.plan.sid and signer in self.plan.registered:
-            self._seen_joins.setdefault(signer, signed)
+        if self.stage is Stage.JOINED and not join_fault(self.plan, signed):
+            self._seen_joins.setdefault(signed.signer(self.plan.domain), signed)
 
     # -- shares --------------------------------------------------------------------------------------------------------
 
@@ -201,14 +204,15 @@ class Member:
             return self._answers.get(message, [])
         try:
             roster = Roster.assemble(self.plan, message.joins)
-        except ValueError as error:
+        except RosterRefused as error:
             return self._refuse(self.plan.initiator, f"the roster is refused: {error}")
         if self.me not in roster.members:
             return self._refuse(None, "the roster closed without my join")
         missing = [a for a in self._seen_joins if a not in roster.members]
         if missing:
             return self._refuse(self.plan.initiator, f"the roster leaves out {len(missing)} join(s) that I saw")
-        if roster.join_of(self.me).mask_key != self.mask.public:
+        mine = roster.join_of(self.me)
+        if (mine.mask_key, mine.channel_key) != (self.mask.public, self.channel.public):
             return self._refuse(self.plan.initiator, "the roster shows another join of mine")
         self.roster, self.stage = roster, Stage.DEALT
         packets = self._deal(roster)
@@ -255,17 +259,16 @@ class Member:
                 initiator, f"U2 has {len(u2)} of {len(roster.members)} members: more lost than tolerated"
             )
         others = [m for m in u2 if m != self.me]
-        if len(message.packets) != len(others):
+        if len(message.deliveries) != len(others):
             return self._refuse(initiator, "the initiator withheld share packets")
-        for dealer, packet in zip(others, message.packets, strict=True):
-            shares = self._unsealed(roster, dealer, packet)
+        for dealer, delivery in zip(others, message.deliveries, strict=True):
+            if not is_delivery(roster, delivery, dealer, self.me):
+                return self._refuse(initiator, "a share packet is not what its dealer signed for this roster")
+            shares = self._unsealed(roster, dealer, delivery.packet)
             if shares is None:
                 return self._refuse(dealer, "a share packet does not open or breaks its commitment")
             self._shares[dealer] = shares
-        try:
-            effects = self._mask(roster, u2, message.u2)
-        except BadKey:
-            return self._refuse(initiator, "a mask key of the roster is no key")
+        effects = self._mask(roster, u2, message.u2)
         self._answers[message] = effects[-1:]
         return effects
 
@@ -309,12 +312,15 @@ class Member:
     # -- voting --------------------------------------------------------------------------------------------------------
 
     def on_manifest(self, signed: Signed[MaskedUpdate]) -> None:
-        """Somebody's masked vector exists: I will not vote it away unheard."""
+        """Somebody's masked vector exists: I will not vote it away unheard. U2 is compared when the vote comes."""
         roster = self.roster
-        if roster is None or signed.statement.sid != self.plan.sid:
+        if roster is None or self.stage not in (Stage.DEALT, Stage.MASKED):
             return
-        signer = signed.signer(self.plan.domain)
-        if signer in roster.members and self.stage in (Stage.DEALT, Stage.MASKED):
+        try:
+            signer = signed.signer(self.plan.domain)
+        except BadSignature:
+            return
+        if signer in roster.members and not manifest_fault(roster, signed.statement.u2, signer, signed):
             self._manifests.setdefault(signer, signed)
 
     def on_survivors(self, message: Survivors) -> list[Effect]:
@@ -322,11 +328,17 @@ class Member:
         roster = self.roster
         if self.stage is not Stage.MASKED or roster is None or self._waiting is not None or self.abstained:
             return self._answers.get(message, [])
-        fault = self._survivors_fault(roster, message)
+        try:
+            u3 = roster.select(message.u3)
+        except RosterRefused as error:
+            return self._refuse(self.plan.initiator, f"the survivor set is refused: {error}")
+        if self.me not in u3:
+            return self._refuse(None, "the survivor set leaves me out: my vector came too late, or was left out")
+        fault = self._survivors_fault(roster, u3, message)
         if fault:
             return self._refuse(self.plan.initiator, fault)
-        survivors = set(roster.select(message.u3))
-        left_out = {a for a in self._manifests if a in self.u2 and a not in survivors}
+        view = self._manifests[self.me].statement.u2
+        left_out = {a for a, s in self._manifests.items() if s.statement.u2 == view and a not in u3}
         self._waiting, self._probing = message, left_out - self._unreachable
         if self._probing:
             return [
@@ -347,24 +359,14 @@ class Member:
         self._unreachable.add(owner)
         return [] if self._probing else self._vote(self.roster, self._waiting)
 
-    def _survivors_fault(self, roster: Roster, message: Survivors) -> str:
-        try:
-            u3 = roster.select(message.u3)
-        except RosterRefused as error:
-            return f"the survivor set is refused: {error}"
-        if self.me not in u3:
-            return "the survivor set leaves me out"
+    def _survivors_fault(self, roster: Roster, u3: tuple[bytes, ...], message: Survivors) -> str:
         if not set(u3) <= set(self.u2) or len(u3) < len(roster.members) - roster.limits.losses:
             return f"the survivor set has {len(u3)} of {len(roster.members)} members: more lost than tolerated"
         if len(message.manifests) != len(u3):
             return "the survivor set does not come with its manifests"
-        mine = self._manifests[self.me].statement
-        for address, signed in zip(u3, message.manifests, strict=True):
-            if not signed.is_by(address, self.plan.domain) or signed.statement.sid != self.plan.sid:
-                return "a manifest of the survivor set is not its owner's"
-            if signed.statement.u2 != mine.u2 or signed.statement.length != mine.length:
-                return "two survivors masked for different views of the round"
-        return ""
+        view = self._manifests[self.me].statement.u2
+        faults = (manifest_fault(roster, view, a, s) for a, s in zip(u3, message.manifests, strict=True))
+        return next((f"the survivor set does not hold: {MANIFEST_FAULTS[fault]}" for fault in faults if fault), "")
 
     def _vote(self, roster: Roster, message: Survivors) -> list[Effect]:
         statement = Vote(self.plan.sid, roster.survivors_digest(message.u3, message.manifests))
@@ -437,14 +439,16 @@ def is_certificate(roster: Roster, survivors: bytes, votes: tuple[Signed[Vote], 
     """Whether at least T distinct members of the roster voted for exactly these survivors."""
     domain, sid = roster.plan.domain, roster.plan.sid
     voters: set[bytes] = set()
+    if len(votes) > len(roster.members):
+        return False
     for vote in votes:
         if vote.statement.sid != sid or vote.statement.survivors != survivors:
             return False
         try:
             voters.add(vote.signer(domain))
-        except ValueError:
+        except BadSignature:
             return False
-    return len(voters & set(roster.members)) >= roster.limits.quorum and len(voters) == len(votes)
+    return voters <= set(roster.members) and roster.limits.quorum <= len(voters) == len(votes)
 
 
 def update_commitment(salt: bytes, vector: NDArray[np.unsignedinteger]) -> bytes:

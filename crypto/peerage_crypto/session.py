@@ -11,13 +11,15 @@ later needs `judge_session` only: it believes nothing that is not signed or hash
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Annotated
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from peerage_crypto.digest import tagged
-from peerage_crypto.fixedpoint import Ring
+from peerage_crypto.agreement import BadKey, shared
+from peerage_crypto.digest import merkle_proof, merkle_root, merkle_verify, tagged
+from peerage_crypto.errors import InputError
+from peerage_crypto.identity import BadSignature
 from peerage_crypto.statements import (
     Bytes32,
     JoinIntent,
@@ -26,8 +28,12 @@ from peerage_crypto.statements import (
     ShareKeys,
     Signed,
     Vote,
+    seed_commitment,
 )
-from peerage_crypto.thresholds import Thresholds, smallest_roster, thresholds
+from peerage_crypto.thresholds import Thresholds, thresholds
+
+if TYPE_CHECKING:
+    from peerage_crypto.fixedpoint import Ring
 
 Sealed = Annotated[bytes, msgspec.Meta(min_length=115, max_length=115)]  # three 33-byte shares and the GCM tag
 Share = Annotated[bytes, msgspec.Meta(min_length=33, max_length=33)]
@@ -61,6 +67,38 @@ class RosterRefused(ValueError):
     """The initiator's roster breaks a rule; the sentence says which."""
 
 
+def join_fault(plan: Plan, signed: Signed[JoinIntent]) -> str:
+    """Why a join can be in no roster of this session; empty when it can.
+
+    A key that somebody else uses too is legal: nobody can be kept out by copying keys, and a copied key is of no use
+    to its copier, who knows no secret for it (every derived key names both ends).
+    """
+    join = signed.statement
+    try:
+        signer = signed.signer(plan.domain)
+    except BadSignature:
+        return "a join is signed by nobody"
+    if signer not in plan.registered:
+        return "a join is signed by nobody in the registry"
+    if join.sid != plan.sid or join.round != plan.opened.round:
+        return "a join belongs to another session"
+    if join.channel_key == join.mask_key:
+        return "a join has one key for its channel and its masks"
+    if not (_is_key(join.channel_key) and _is_key(join.mask_key)):
+        return "a key of a join is no X25519 key"
+    return ""
+
+
+@lru_cache(maxsize=4096)
+def _is_key(public: bytes) -> bool:
+    """Whether a secret can be agreed with this key; whose secret it is does not matter (low order fails for all)."""
+    try:
+        shared(bytes(31) + b"\x40", public)
+    except BadKey:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Roster:
     """Who takes part: joins sorted by address. Built only through `assemble`, which checks every rule."""
@@ -72,22 +110,18 @@ class Roster:
 
     @classmethod
     def assemble(cls, plan: Plan, joins: tuple[Signed[JoinIntent], ...]) -> Roster:
-        """Check signatures, registration, order, distinct keys and the size rule; RosterRefused otherwise."""
+        """Check the size rule, signatures, registration, keys and order; RosterRefused otherwise."""
+        try:
+            limits = thresholds(len(plan.registered), len(joins))  # first, so that nothing is paid for a giant list
+        except InputError as error:
+            raise RosterRefused(str(error)) from error
+        fault = next((fault for join in joins if (fault := join_fault(plan, join))), "")
+        if fault:
+            raise RosterRefused(fault)
         members = tuple(join.signer(plan.domain) for join in joins)
         if list(members) != sorted(set(members)):
             raise RosterRefused("the joins are not sorted by distinct signers")
-        if not plan.registered.issuperset(members):
-            raise RosterRefused("a join is signed by nobody in the registry")
-        if any(join.statement.sid != plan.sid or join.statement.round != plan.opened.round for join in joins):
-            raise RosterRefused("a join belongs to another session")
-        keys = {key for j in joins for key in (j.statement.channel_key, j.statement.mask_key)}
-        if len(keys) != 2 * len(joins):
-            raise RosterRefused("two joins share a session key")
-        if len(members) < smallest_roster(len(plan.registered)):
-            raise RosterRefused(
-                f"a roster of {len(members)} is below the smallest legal {smallest_roster(len(plan.registered))}"
-            )
-        return cls(plan, joins, members, thresholds(len(plan.registered), len(members)))
+        return cls(plan, joins, members, limits)
 
     @cached_property
     def digest(self) -> bytes:
@@ -100,6 +134,10 @@ class Roster:
 
     def join_of(self, address: bytes) -> JoinIntent:
         return self.joins[self.members.index(address)].statement
+
+    def place(self, dealer: bytes, holder: bytes) -> int:
+        """Where the holder's packet stands in a dealing: holders are all members but the dealer, in order."""
+        return self.members.index(holder) - (holder > dealer)
 
     def bitmap(self, addresses: frozenset[bytes]) -> bytes:
         """Which members are meant, bit i for member i, little-endian."""
@@ -147,12 +185,20 @@ class Dealt(msgspec.Struct, frozen=True, tag="dealt"):
     packets: tuple[Packet, ...]
 
 
+class Delivery(msgspec.Struct, frozen=True, array_like=True):
+    """One packet on its way to its holder, with its dealer's word for it: a bad packet then names who made it bad."""
+
+    packet: Packet
+    signed: Signed[ShareKeys]
+    proof: Annotated[tuple[Bytes32, ...], msgspec.Meta(max_length=5)]  # of the packet under the dealer's root
+
+
 class Frozen(msgspec.Struct, frozen=True, tag="frozen"):
     """Initiator to one member: whose shares arrived (U2), and that member's packets from the others in U2, in order."""
 
     sid: Bytes32
     u2: Bitmap
-    packets: tuple[Packet, ...]
+    deliveries: tuple[Delivery, ...]
 
 
 class Manifest(msgspec.Struct, frozen=True, tag="manifest"):
@@ -231,5 +277,46 @@ def share_commitment(sid: bytes, dealer: bytes, holder: bytes, kind: int, share:
 
 
 def packets_digest(packets: tuple[Packet, ...]) -> bytes:
-    """What a dealer signs for all its packets."""
-    return tagged("peerage/packets/v1", *(p.sealed + b"".join(p.commitments) for p in packets))
+    """What a dealer signs for all its packets: their Merkle root, in the order of their holders."""
+    return merkle_root([_packet_bytes(p) for p in packets])
+
+
+def _packet_bytes(packet: Packet) -> bytes:
+    return packet.sealed + b"".join(packet.commitments)
+
+
+def deliver(roster: Roster, dealt: Dealt, dealer: bytes, holder: bytes) -> Delivery:
+    """One holder's packet of a dealing, with the proof that its dealer signed it."""
+    at = roster.place(dealer, holder)
+    proof = merkle_proof([_packet_bytes(p) for p in dealt.packets], at)
+    return Delivery(dealt.packets[at], dealt.signed, proof)
+
+
+def is_delivery(roster: Roster, delivery: Delivery, dealer: bytes, holder: bytes) -> bool:
+    """Whether a dealer signed exactly this packet for this holder and this roster."""
+    s, at, count = delivery.signed.statement, roster.place(dealer, holder), len(roster.members) - 1
+    return (
+        s.sid == roster.plan.sid
+        and s.roster == roster.digest
+        and merkle_verify(s.packets, _packet_bytes(delivery.packet), at, count, delivery.proof)
+        and delivery.signed.is_by(dealer, roster.plan.domain)
+    )
+
+
+MANIFEST_FAULTS = {
+    "manifest-signature": "a manifest is not signed by its owner for this session",
+    "manifest-view": "a manifest speaks of another view of the round",
+    "manifest-rand": "the randomness in a manifest is not what its owner committed to",
+}
+
+
+def manifest_fault(roster: Roster, u2_digest: bytes, owner: bytes, signed: Signed[MaskedUpdate]) -> str:
+    """What is wrong with a manifest, as a key of MANIFEST_FAULTS; empty when it fits the session."""
+    s, plan = signed.statement, roster.plan
+    if s.sid != plan.sid or not signed.is_by(owner, plan.domain):
+        return "manifest-signature"
+    if s.u2 != u2_digest or s.length != plan.vector_bytes or s.bucket != 0:
+        return "manifest-view"
+    if seed_commitment(s.sid, owner, "rand", s.rand) != roster.join_of(owner).rand:
+        return "manifest-rand"
+    return ""

@@ -18,6 +18,8 @@ Bytes20 = Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
 Bytes32 = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Bytes65 = Annotated[bytes, msgspec.Meta(min_length=65, max_length=65)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Uint8 = Annotated[int, msgspec.Meta(ge=0, le=2**8 - 1)]
+Uint32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 
 DOMAIN_NAME, DOMAIN_VERSION = "Peerage", "1"
 
@@ -81,10 +83,10 @@ class MaskedUpdate(Statement, frozen=True):
     """My masked vector: its Merkle root over 1 KiB leaves, its artefact id, its length in bytes; and my randomness."""
 
     u2: Bytes32
-    bucket: Count
+    bucket: Uint8
     masked_root: Bytes32
     artefact: Bytes32
-    length: Count
+    length: Uint32
     rand: Bytes32
 
 
@@ -123,7 +125,8 @@ TYPE_STRINGS = {
     ),
     "ShareKeys": "ShareKeys(bytes32 sid,bytes32 roster,bytes32 packets)",
     "MaskedUpdate": (
-        "MaskedUpdate(bytes32 sid,bytes32 u2,uint8 bucket,bytes32 maskedRoot,bytes32 artefact,uint32 length,bytes32 rand)"
+        "MaskedUpdate(bytes32 sid,bytes32 u2,uint8 bucket,bytes32 maskedRoot,bytes32 artefact,uint32 length,"
+        "bytes32 rand)"
     ),
     "Vote": "Vote(bytes32 sid,bytes32 survivors)",
     "Abstention": "Abstention(bytes32 sid,uint64 round)",
@@ -141,8 +144,12 @@ class Signed(msgspec.Struct, Generic[S], frozen=True):
     signature: Bytes65
 
     def signer(self, domain: bytes) -> bytes:
-        """The 20-byte address that signed this; BadSignature when none did."""
-        return recover(self.statement.digest(domain), self.signature)
+        """The 20-byte address that signed this; BadSignature when none did, or when a field does not fit its type."""
+        try:
+            digest = self.statement.digest(domain)
+        except ValueError as error:
+            raise BadSignature(f"a statement that nobody can sign: {error}") from error
+        return recover(digest, self.signature)
 
     def is_by(self, address: bytes, domain: bytes) -> bool:
         """Whether `address` signed exactly this statement."""
@@ -162,7 +169,7 @@ def seed_commitment(sid: bytes, owner: bytes, kind: str, secret: bytes) -> bytes
     return tagged(f"peerage/{kind}/v1", sid, owner, secret)
 
 
-def session_id(  # noqa: D417 - the fields are the hash
+def session_id(
     *, chain_id: int, registry: bytes, round_: int, initiator: bytes, parent: bytes, params: bytes, nonce: bytes
 ) -> bytes:
     """The name of a session: all that its masks depend on. No chain value (block, time) enters it."""

@@ -49,11 +49,22 @@ def quorum(roster: int, c: int) -> int:
     return 3 if roster <= 4 else -(-(roster + c) // 2) + 1
 
 
+def opening_quorum(survivors: int, c: int) -> int:
+    """How many survivors must have signed one direction before anybody's pair numbers leave.
+
+    Two such quorums share an honest survivor, who signs one direction only: so the numbers of all honest survivors
+    are for one and the same g, and nobody can be opened twice.
+    """
+    return (survivors + c) // 2 + 1
+
+
 def thresholds(registered: int, roster: int) -> Thresholds:
     """The limits for a roster of `roster` among `registered` peers; InputError where the rule forbids the round."""
     if registered < MIN_MASKED_PEERS:
-        msg = f"masked rounds need at least {MIN_MASKED_PEERS} registered peers, there are {registered}: use --exchange plain for two"
-        raise InputError(msg)
+        raise InputError(
+            f"masked rounds need at least {MIN_MASKED_PEERS} registered peers, there are {registered}: "
+            "use --exchange plain for two"
+        )
     c = colluders(registered)
     least = smallest_roster(registered)
     if not least <= roster <= registered:

@@ -12,19 +12,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from peerage_crypto.digest import sha256, tagged
 from peerage_crypto.opening import values_digest
 from peerage_crypto.secagg_judge import Fault, Proven, judge_session
 from peerage_crypto.session import Plan, SessionTranscript
 from peerage_crypto.statements import session_id, signing_domain
-
-from peerage_ledger.records import RoundRecord
-from peerage_ledger.transcript import NOTHING, ParentLink, RoundTranscript, Versioned, record_of
+from peerage_ledger.transcript import NOTHING, SCHEMA, ParentLink, RoundTranscript, Versioned, record_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
     from peerage_crypto.fixedpoint import Ring
+    from peerage_crypto.opening import Openings
     from peerage_crypto.statements import Opened
+    from peerage_ledger.records import RoundRecord
 
     Vector = NDArray[np.float32]
 
@@ -89,7 +91,8 @@ def genesis(record: bytes, model: Vector, aggregate: bytes) -> Standing:
 
 def session_terms(settings: bytes, layout: bytes, model: bytes, validation: bytes, standardiser: bytes) -> bytes:
     """What every session is bound to: five hashes (zeros where there is nothing); a peer that differs in one of them
-    cannot take part, and its masks would not cancel."""
+    cannot take part, and its masks would not cancel.
+    """
     return tagged("peerage/terms/v1", settings, layout, model, validation, standardiser)
 
 
@@ -143,13 +146,15 @@ def judge_result(
     total = np.frombuffer(sum_blob, plan.ring.dtype.newbyteorder("<")).astype(plan.ring.dtype)
     model = merge(parent.model, parent.step, total, len(proven.u3))
     if isinstance(model, str):
-        return [Fault("sum-bounds", plan.initiator, model)]
+        return [Fault("sum-bounds", None, model)]  # some survivor's vector is out of bounds: its mask hides whose
     return proven, total, model
 
 
 def judge_round(federation: Federation, parent: Standing, evidence: Evidence, merge: Merge) -> Judged | list[Fault]:
     """A whole round with its acknowledgements, openings and versions."""
     t = evidence.transcript
+    if t.schema != SCHEMA:
+        return [Fault("round-schema", None, f"a round transcript of schema {t.schema}, not {SCHEMA}")]
     if evidence.session != t.session or evidence.session_transcript.sum_artefact != t.sum_artefact:
         return [Fault("round-session", None, "the round's transcript names another session or sum")]
     if t.parents != (parent.link,) or t.base != parent.aggregate or t.round != parent.round + 1:
@@ -203,11 +208,12 @@ def _acks(proven: Proven, t: RoundTranscript) -> list[Fault]:
 
 
 def _openings(proven: Proven, t: RoundTranscript) -> list[Fault]:
+    half = proven.roster.plan.ring.modulus // 2
+    if len(t.numbers) != len(proven.u3) or not all(n is None or -half <= n < half for n in t.numbers):
+        return [Fault("opening-shape", None, "the opened numbers do not fit the survivors and the ring")]
     if t.direction == NOTHING:
-        unscored = not t.openings and not any(n is not None for n in t.numbers)
+        unscored = not t.openings and t.exponent == 0 and not any(n is not None for n in t.numbers)
         return [] if unscored else [Fault("opening-direction", None, "numbers were opened without a direction")]
-    if len(t.numbers) != len(proven.u3):
-        return [Fault("opening-shape", None, "the opened numbers do not fit the survivors")]
     domain, seen = proven.roster.plan.domain, set[bytes]()
     for opening in t.openings:
         s = opening.signed.statement
@@ -220,6 +226,13 @@ def _openings(proven: Proven, t: RoundTranscript) -> list[Fault]:
         seen.add(signer)
         if s.sid != t.sid or s.direction != t.direction or opening.sid != t.sid:
             return [Fault("opening-direction", signer, "an opening is for another session or direction")]
-        if len(opening.values) != len(proven.u3) - 1 or s.values != values_digest(opening.values):
-            return [Fault("opening-values", signer, "an opening's pair numbers are not those that its owner signed")]
+        if len(opening.values) != len(proven.u3) - 1 or not _are_signed(opening):
+            return [Fault("opening-values", None, "an opening's pair numbers are not those that its owner signed")]
     return []
+
+
+def _are_signed(opening: Openings) -> bool:
+    try:
+        return values_digest(opening.values) == opening.signed.statement.values
+    except ValueError:
+        return False

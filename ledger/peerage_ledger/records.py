@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from eth_abi.abi import encode
+
 from peerage_crypto.digest import keccak256
 from peerage_crypto.identity import eip712_digest, eip712_domain
 
-ROUND_TUPLE = "(uint64,bytes32,uint64[],bytes32[],bytes32,bytes32,bytes32,bytes32,bytes32,bytes32,bytes32,uint16)"  # as in IRoundLedger.Round
+# as in IRoundLedger.Round
+ROUND_TUPLE = "(uint64,bytes32,uint64[],bytes32[],bytes32,bytes32,bytes32,bytes32,bytes32,bytes32,bytes32,uint16)"
 REWARD_ROOT_TYPE = "RewardRoot(uint64 epoch,bytes32 root,uint256 total,bytes32 emissionRoot)"
 
 

@@ -70,7 +70,7 @@ def split(pot: int, weights: Mapping[bytes, int]) -> dict[bytes, int]:
 
 
 def pots(pool: int, rounds: Sequence[RoundScores], planned: int) -> list[int]:
-    """The pool over the rounds of the epoch: equal parts of `planned` rounds; a round that gained nothing pays nothing."""
+    """The pool over the rounds of the epoch, in equal parts of `planned`; a round that gained nothing pays nothing."""
     count = max(planned, len(rounds))
     if count == 0:
         return []

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
+
 from peerage_crypto.digest import address_root, tagged
 from peerage_crypto.opening import Openings
 from peerage_crypto.session import SessionTranscript
 from peerage_crypto.statements import Bytes20, Bytes32, Count, ResultAck, Signed
-
 from peerage_ledger.records import RoundRecord
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ NOTHING = bytes(32)  # stands where a round has no direction: it was closed unsc
 MAX_TRANSCRIPT_BYTES = 4 << 20
 
 T = TypeVar("T")
-Number = int  # signed, within the ring
+Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Exponent = Annotated[int, msgspec.Meta(ge=-64, le=64)]  # rewards.EXPONENT_RANGE
 
 
 class Versioned(msgspec.Struct, frozen=True, array_like=True, order=True):
@@ -62,7 +63,7 @@ class RoundTranscript(msgspec.Struct, frozen=True):
     versions: tuple[Versioned, ...]
     acks: tuple[Signed[ResultAck], ...]
     direction: Bytes32
-    exponent: int
+    exponent: Exponent
     openings: tuple[Openings, ...]
     numbers: tuple[Number | None, ...]
 
