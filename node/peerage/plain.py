@@ -77,6 +77,7 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float32]
 
+IDLE_LOOKS = 6  # so many times out of patience, a peer with nothing to give waits for peers that all wait themselves
 LEAVE_STALLS = 3  # how many stalls a finished peer waits for a chain that does not take its records
 
 
@@ -149,6 +150,7 @@ class PlainEngine:
         self._saved: PrivateState | None = None
         self._said: set[tuple[bytes, str]] = set()
         self._urged = False
+        self._idle_looks = 0
         self._out: list[Effect] = []
 
     # -- the one door --------------------------------------------------------------------------------------------------
@@ -258,13 +260,15 @@ class PlainEngine:
         self._out.append(Store(blob))
 
     def _news(self) -> PlainNews:
-        finished = self.stage in (Stage.LEAVING, Stage.DONE)
-        if self.served is None:
-            return PlainNews(None, NOTHING, (), self.head.round, finished)
-        return PlainNews(self.served.signed, self.served.transcript, self.served.contains, self.head.round, finished)
+        finished, idle = self.stage in (Stage.LEAVING, Stage.DONE), self.stage is Stage.WAITING
+        served = self.served
+        if served is None:
+            return PlainNews(None, NOTHING, (), self.head.round, finished, idle)
+        return PlainNews(served.signed, served.transcript, served.contains, self.head.round, finished, idle)
 
     def _announce(self) -> None:
-        self.stage = Stage.WAITING
+        self.stage, self._idle_looks = Stage.WAITING, 0
+        self.others.idle.clear()
         self._out += [Broadcast(self._news()), SetTimer("merge", self.rules.patience)]
         self._maybe_merge()
 
@@ -295,6 +299,9 @@ class PlainEngine:
         self.others.lost(peer)
         # Nobody knows whether its last records reached the chain, and mine stand on them.
         self._out += [Record(j.record) for j in self.ancestry.known.values() if j.body.initiator == peer]
+        if self.pull is not None and self.stage is Stage.PULLING and peer in self.pull.unresolved(self.ancestry):
+            self._leave_out(peer, "it vanished")
+            self._maybe_pulled()
         self._maybe_merge()
 
     def _on_timeout(self, name: str) -> None:
@@ -336,17 +343,19 @@ class PlainEngine:
             self._leave("all others have made their last merge, and it is contained in mine")
 
     def _out_of_patience(self) -> None:
-        """With whoever is fresh; with nobody, once nobody is there any more whose news could be waited for."""
+        """With whoever is fresh; alone, once nobody is there any more who is busy with news."""
         for peer in self.others.silent():
             self.others.lost(peer)
             self._report("it answers no ping: it is taken for gone", peer)
         fresh = self._fresh()
         awaited = self.others.awaited(fresh)
+        busy = awaited - self.others.idle
+        self._idle_looks = 0 if busy else self._idle_looks + 1
         self.others.ping(awaited)
         self._out.append(Broadcast(m.HeadRequest()))
-        if fresh or (not awaited and self._mine() and self.others.gone):
+        if fresh or (self._mine() and not busy):
             self._pull(fresh)
-        elif awaited:
+        elif awaited and self._idle_looks < IDLE_LOOKS:
             self._out += [Broadcast(self._news()), SetTimer("merge", self.rules.patience)]
         else:
             self._leave("nobody has anything to merge any more")
@@ -404,7 +413,7 @@ class PlainEngine:
         """Nobody's fault: the merge goes on without it."""
         if self.pull is not None:
             version = version_in(self.pull.chosen[peer])
-            self._journal("refusal", sid=self.exchange.hex(), peer="0x" + peer.hex(), version=version, sentence=why)
+            self._journal("refusal", sid=self.exchange.hex(), by="0x" + peer.hex(), version=version, sentence=why)
             self._report(f"version {version} is left out: {why}", peer)
             self._drop(peer, refuse=False)
 

@@ -13,7 +13,8 @@ class PlainNews(msgspec.Struct, frozen=True, tag="plain-news"):
     """I serve this version (None before my first), trained on the record whose transcript this is.
 
     `contains` is the version vector of that record: which version of each peer is in my model already. `merges`
-    counts my merges; a finished peer makes no more, and no newer version will come from it.
+    counts my merges; a finished peer makes no more, and no newer version will come from it. An idle one waits for
+    others: no newer version will come from it before its next merge.
     """
 
     update: Signed[PlainUpdate] | None
@@ -21,3 +22,4 @@ class PlainNews(msgspec.Struct, frozen=True, tag="plain-news"):
     contains: tuple[Versioned, ...]
     merges: Count
     finished: bool
+    idle: bool

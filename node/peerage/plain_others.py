@@ -23,6 +23,7 @@ class Others:
     news: dict[bytes, list[PlainNews]] = field(default_factory=dict)
     gone: set[bytes] = field(default_factory=set[bytes])
     finished: set[bytes] = field(default_factory=set[bytes])
+    idle: set[bytes] = field(default_factory=set[bytes])  # said so since I began to wait, or since my last ping
     refused: set[tuple[bytes, int]] = field(default_factory=set[tuple[bytes, int]])
     _pinged: dict[bytes, int] = field(default_factory=dict[bytes, int])  # pings since it was last heard
 
@@ -33,6 +34,10 @@ class Others:
     def heard(self, peer: bytes, news: PlainNews) -> None:
         """Checked news of a peer."""
         self.alive(peer)
+        if news.idle:
+            self.idle.add(peer)
+        else:
+            self.idle.discard(peer)
         if news.finished:
             self.finished.add(peer)
         update = news.update
@@ -54,6 +59,7 @@ class Others:
 
     def ping(self, peers: frozenset[bytes]) -> None:
         """These are asked now."""
+        self.idle = set()
         self._pinged = {peer: self._pinged.get(peer, 0) + 1 for peer in peers}
 
     def silent(self) -> frozenset[bytes]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from peerage import effects as fx
 from peerage import messages as m
@@ -280,7 +281,7 @@ def served_instead(sim: Simulation, host: Host, effect: fx.Effect, blob: bytes, 
         old.sid, old.version, fields["artefact"], fields.get("examples", old.examples), old.base, old.base_round
     )  # type: ignore[arg-type]
     signed = sign(update, host.account, sim.federation.domain)
-    return replace(effect, message=PlainNews(signed, news.transcript, news.contains, news.merges, news.finished))  # type: ignore[call-arg]
+    return replace(effect, message=structs.replace(news, update=signed))  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("what", ["long", "short", "count", "zero", "signature", "foreign", "missing"])
@@ -300,7 +301,7 @@ def test_what_cannot_be_merged_is_refused_and_recorded(what: str) -> None:
             update = sign(news.update.statement, other.account, s.federation.domain)
         else:
             return [served_instead(s, host, effect, blob, examples=count)]
-        return [replace(effect, message=PlainNews(update, news.transcript, news.contains, news.merges, news.finished))]  # type: ignore[call-arg]
+        return [replace(effect, message=structs.replace(news, update=update))]  # type: ignore[call-arg]
 
     sim.cheats[culprit.account.address] = cheat
     sim.start()
@@ -311,7 +312,7 @@ def test_what_cannot_be_merged_is_refused_and_recorded(what: str) -> None:
     for host in sim.peers[:3]:
         assert host.finished
         recorded = [e.fields for e in host.journal if e.kind in ("fault", "refusal")]
-        assert any(address in (f.get("culprit"), f.get("peer")) for f in recorded)
+        assert any(address in (f.get("culprit"), f.get("by")) for f in recorded)
         assert all(culprit.account.address not in p.members for p in host.progress)
     assert len({host.engine.head.aggregate for host in sim.peers[:3]}) == 1
 
@@ -328,6 +329,26 @@ def test_a_nan_in_ones_own_training_is_not_served() -> None:
     assert not sim.judge().faults
 
 
+@pytest.mark.parametrize("ill", [1, 2])
+def test_peers_that_never_learn_anything_and_one_that_vanishes(ill: int) -> None:
+    """Everybody who is left is there and answers, and yet nobody brings news: they must not wait for each other."""
+    sim = Plain(ill + 2, rounds=4)
+    sick, victim, honest = sim.peers[:ill], sim.peers[ill], sim.train
+    sim.train = lambda s, h, e: np.full(s.parameters, np.nan, np.float32) if h in sick else honest(s, h, e)
+    sim.start()
+    sim.at(0.09, lambda: sim.crash(victim))
+    sim.run(until=500)
+    assert all(host.finished for host in sim.peers if host is not victim)
+    assert sim.peers[-1].engine.head.round == 4
+    assert not sim.judge().faults
+
+
+def test_nobody_learns_anything() -> None:
+    sim = Plain(3, rounds=4, train=lambda s, *_: np.full(s.parameters, np.nan, np.float32)).start().run(until=500)
+    assert all(host.finished for host in sim.peers)
+    assert not sim.records
+
+
 def test_a_base_that_is_no_record_of_its_owner_is_refused() -> None:
     """Otherwise one lie would keep all records that follow off the chain."""
     sim = Plain(3, rounds=3)
@@ -340,7 +361,7 @@ def test_a_base_that_is_no_record_of_its_owner_is_refused() -> None:
         old = news.update.statement
         update = PlainUpdate(old.sid, old.version, old.artefact, old.examples, sha256(b"made up"), old.base_round)
         signed = sign(update, host.account, s.federation.domain)
-        return [replace(effect, message=PlainNews(signed, news.transcript, news.contains, news.merges, news.finished))]  # type: ignore[call-arg]
+        return [replace(effect, message=structs.replace(news, update=signed))]  # type: ignore[call-arg]
 
     sim.cheats[liar.account.address] = cheat
     sim.start().run(until=300)
