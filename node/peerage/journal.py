@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from peerage_crypto.digest import sha256
+from peerage_crypto.errors import OurError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 DURABLE = frozenset({"locked", "signed", "spent", "released", "settlement", "seal"})  # on disk before anything follows
+
+FIXED = frozenset({"schema", "seq", "prev", "peer", "round", "kind", "at_ms"})  # the journal's own fields
 
 
 class PeerJournal:
@@ -32,6 +35,8 @@ class PeerJournal:
 
     def write(self, kind: str, round_: int, fields: dict[str, Any]) -> None:
         """One line; synced when others will rely on it."""
+        if taken := FIXED & fields.keys():
+            raise OurError(f"a {kind} line has a field {min(taken)!r} of its own, which every line has already")
         line = {
             "schema": SCHEMA,
             "seq": self._seq,

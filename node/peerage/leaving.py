@@ -68,7 +68,7 @@ def on_abandoned(s: RoundState, sender: bytes, message: m.Abandoned) -> None:
 
 def on_refusal(s: RoundState, sender: bytes, message: m.Refusal) -> None:
     """A member goes no further in my session."""
-    s.journal("refusal", sid=message.sid.hex(), peer="0x" + sender.hex(), sentence=message.sentence)
+    s.journal("refusal", sid=message.sid.hex(), by="0x" + sender.hex(), sentence=message.sentence)
     if s.session and s.session.sid == message.sid and s.session.collector:
         run(s, s.session.joins(s.session.collector.on_refusal(sender)))
 
