@@ -198,7 +198,7 @@ Effect = (
 class PrivateState:
     """What only this peer knows and must survive kill -9: its model, its versions, and which session holds them.
 
-    `status` is free, locked or spent; `sid` is the session of a locked version, `head` the record it stood on;
+    `status` is free, locked or spent; `sid` is the last session it was locked for, `head` the record it stood on;
     `acked` is the encoded Result that it acknowledged on that head (empty: none).
     """
 

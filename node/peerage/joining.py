@@ -66,9 +66,9 @@ def on_open(s: RoundState, sender: bytes, message: m.Open) -> None:
     if sender in s.distrusted:
         s.out.append(Send(sender, m.Refusal(opened.sid, "an earlier session of its on this record broke a rule")))
         return
-    if s.session is not None and not _yields_to(s, opened.sid):
+    if s.session is not None and (opened.sid in s.been_in or not _yields_to(s, opened.sid)):
         return
-    if s.own.status is Status.FREE:
+    if s.own.status is Status.FREE and opened.sid not in s.been_in:
         _join(s, plan, None)
 
 
@@ -105,6 +105,7 @@ def _join(s: RoundState, plan: Plan, collector: sc.Collector | None) -> None:
         code_manifest=s.manifests.code,
     )
     s.signing(signed.statement)
+    s.been_in.add(plan.sid)
     session = SessionRun(plan, s.me, member, collector, s.rules.step_seconds)
     s.session, s.joined, s.replay = session, m.Join(signed), True
     timer = SetTimer(f"session:{plan.sid.hex()}", s.rules.stall_seconds)

@@ -21,6 +21,7 @@ from peerage.scoring_step import Candidate
 from peerage_crypto.digest import sha256
 from peerage_crypto.opening import Gate
 from peerage_crypto.secagg_judge import judge_sum
+from peerage_crypto.session import Certificate
 from peerage_crypto.statements import ResultAck, Signed, sign
 from peerage_ledger.judgement import joined, judge_result
 from peerage_ledger.transcript import MAX_TRANSCRIPT_BYTES, decode_session
@@ -233,6 +234,10 @@ def _adopt(s: RoundState, candidate: Candidate) -> None:
     if s.session is s.closing:
         s.session = None
     s.drop_session("another result on its record found its quorum")
+    if s.closing and s.closing.member and s.closing.member.certificate is None:
+        survivors = proven.roster.survivors_digest(candidate.session.u3, candidate.session.manifests)
+        proof = Certificate(candidate.sid, candidate.session.u3, survivors, candidate.session.votes)
+        s.closing.member.certificate = proof  # its message was lost, but the proof of the sum contains its votes
     s.candidate, s.bound, s.scored, s.pledged, s.replay = candidate, False, None, None, True
     s.gate, s.let_go = Gate(proven), False
     s.journal("adopted", sid=candidate.sid.hex(), aggregate=candidate.aggregate.hex())

@@ -128,8 +128,9 @@ class Engine(RoundState):
             saved.base,
             Metrics(1, *saved.metrics),
             sent=saved.local if held else None,
-            sent_sid=saved.sid if held else b"",
+            sent_sid=saved.sid,
         )
+        self.been_in.add(saved.sid)
         if saved.head_transcript != NOTHING:
             standing.pursue(self, self.me, saved.head_transcript, saved.head_round)
         if saved.acked:

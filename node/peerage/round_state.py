@@ -98,6 +98,7 @@ class RoundState:
         # the session I am in
         self.session: SessionRun | None = None
         self.joined: m.Join | None = None
+        self.been_in: set[bytes] = set()  # sessions on this record that I joined: never twice, not even after a restart
         self.update: NDArray[np.int64] | None = None  # what I put into the current or adopted session
         self.left: SessionRun | None = None  # a session left after masking: its version waits for abstentions
         self.abstentions: dict[bytes, set[bytes]] = {}
@@ -212,7 +213,7 @@ class RoundState:
         state = PrivateState(
             version=own.number,
             status=own.status.value,
-            sid=own.sid,
+            sid=own.sent_sid,
             head=head.record,
             head_transcript=head.transcript,
             head_round=head.round,

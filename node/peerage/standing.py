@@ -148,7 +148,7 @@ def _apply(s: RoundState, judged: Judged, *, moves: bool) -> None:
     s.history.append(judged)
     s.candidate = s.scoring = s.directed = None
     s.acked, s.bound, s.replay = None, False, True
-    s.attempts, s.distrusted = 0, set()
+    s.attempts, s.distrusted, s.been_in = 0, set(), set()
     _keep(s, judged)
     standing = judged.standing
     fields = {

@@ -8,7 +8,7 @@ from simulator import Host, Simulation, Weather
 from peerage import messages as m
 from peerage_crypto.opening import Openings, Pledge
 from peerage_crypto.session import Ballot, Certificate, Dealt, Frozen, Manifest, Revealed, RosterMessage, Survivors
-from peerage_crypto.thresholds import smallest_roster
+from peerage_crypto.thresholds import colluders, quorum, smallest_roster
 
 STEPS = (
     m.Open, m.Join, RosterMessage, Dealt, Frozen, Manifest, Survivors, Ballot, Certificate, Revealed,
@@ -34,8 +34,8 @@ def kill_at(sim: Simulation, kind: type, nth: int, back_after: float | None) -> 
 
 
 def spare(peers: int) -> int:
-    """How many may be gone for good, so that the others may still open rounds."""
-    return peers - smallest_roster(peers)
+    """How many may be gone for good, so that the others may still open rounds and sign the rewards."""
+    return peers - max(smallest_roster(peers), quorum(peers, colluders(peers)))
 
 
 def stormy(seed: int, draw: random.Random, peers: int) -> Simulation:
@@ -55,7 +55,7 @@ def stormy(seed: int, draw: random.Random, peers: int) -> Simulation:
 
 
 def killed(seed: int, draw: random.Random, peers: int) -> Simulation:
-    """One peer dies in a step of the session, in the middle of telling the others; it returns, or not where the rest may go on."""
+    """One peer dies in a step, in the middle of telling the others; where the rest may go on it may stay away."""
     sim = Simulation(peers, seed=seed, rounds=2)
     forever = spare(peers) >= 1 and draw.random() < 0.5
     kill_at(sim, STEPS[seed % len(STEPS)], draw.randint(1, 2 * peers), None if forever else draw.uniform(0.05, 20))

@@ -24,7 +24,7 @@ from peerage_crypto.fixedpoint import ring
 from peerage_crypto.identity import Account
 from peerage_crypto.statements import Statement
 from peerage_ledger.judgement import Federation, genesis
-from peerage_ledger.records import RewardRoot, RoundRecord
+from peerage_ledger.records import RewardRoot, RoundRecord  # noqa: TC001 - a dictionary's values
 
 PARAMETERS = 24
 

@@ -12,7 +12,7 @@ import invariants
 from schedules import FAMILIES, STEPS, kill_at, play
 from simulator import Simulation, Weather
 
-SCHEDULES = int(os.environ.get("PEERAGE_SCHEDULES", "300"))
+SCHEDULES = int(os.environ.get("PEERAGE_SCHEDULES", "600"))
 SLICES = 10  # each its own test, so that a failure names its neighbourhood at once
 
 
