@@ -32,10 +32,13 @@ def check(sim: Simulation, *, everybody: bool = True) -> None:
 
 
 def revealed_sums(sim: Simulation) -> dict[bytes, SessionTranscript]:
-    """Every session whose sum anybody announced, closed or not, by sid."""
+    """Every session whose sum was announced and is not a lie, closed or not, by sid."""
     stored = {k: blob for h in sim.hosts.values() for k, blob in h.holdings.items()}
-    results = {message for _, _, message in sim.wire if isinstance(message, m.Result)}
-    return {r.sid: decode_session(stored[r.session]) for r in results if r.session in stored}
+    results = {(who in sim.cheats, x.session) for who, _, x in sim.wire if isinstance(x, m.Result)}
+    closed = {j.transcript.session for h in sim.hosts.values() for j in h.engine.history}
+    sessions = {s for cheats, s in results if not cheats} | closed
+    transcripts = [decode_session(stored[s]) for s in sorted(sessions) if s in stored]
+    return {t.opened.statement.sid: t for t in transcripts}
 
 
 def survivors(sim: Simulation, transcript: SessionTranscript) -> list[tuple[bytes, int]]:
