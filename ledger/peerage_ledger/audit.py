@@ -17,6 +17,7 @@ from peerage_ledger.audit_chain import History, replay
 from peerage_ledger.audit_findings import Finding, Notebook, RoundCheck, name_of
 from peerage_ledger.audit_journal import Journal, Signatures, check_ends, check_journalled, read_journal
 from peerage_ledger.audit_pay import Accounts, settle
+from peerage_ledger.audit_prologue import judge_prologue
 from peerage_ledger.audit_rounds import Rounds, collect_statements, judge_rounds
 
 if TYPE_CHECKING:
@@ -51,10 +52,11 @@ def judge(case: CaseFile, maths: Mathematics, book: Notebook | None = None) -> J
     history = replay(case.archive, case.deployment, book)
     journals = _read_journals(case, history, book)
     rounds = judge_rounds(case, history, journals, maths, book)
-    _check_signatures(rounds, journals, book)
+    before = judge_prologue(case, history, journals, book)
+    _check_signatures([rounds, *before], journals, book)
     accounts = settle(case, history, rounds, journals, book)
     check_ends(journals, case.lost, finished=bool(history.published), book=book)
-    _check_files(case, rounds, accounts, book)
+    _check_files(case, [rounds, *before], accounts, book)
     return Judgement(book, history, rounds, accounts, journals)
 
 
@@ -83,14 +85,15 @@ def _read_journals(case: CaseFile, history: History, book: Notebook) -> tuple[Jo
             book.find("journal-peer", sentence, peer=journal.peer)
         owners[journal.peer] = name
         journals.append(journal)
-    for peer in sorted(history.registered - owners.keys()):
+    for peer in sorted(history.registered - owners.keys()) if case.journals else ():
         book.note(f"{name_of(peer)} is registered and has no journal here")
     return tuple(journals)
 
 
-def _check_signatures(rounds: Rounds, journals: Sequence[Journal], book: Notebook) -> None:
+def _check_signatures(all_rounds: Sequence[Rounds], journals: Sequence[Journal], book: Notebook) -> None:
     from_rounds = Signatures()
-    collect_statements(rounds, from_rounds, book)
+    for rounds in all_rounds:
+        collect_statements(rounds, from_rounds, book)
     check_journalled(journals, from_rounds, book)
     everything = Signatures({key: dict(digests) for key, digests in from_rounds.digests.items()})
     for journal in journals:
@@ -98,9 +101,9 @@ def _check_signatures(rounds: Rounds, journals: Sequence[Journal], book: Noteboo
     everything.check(book)
 
 
-def _check_files(case: CaseFile, rounds: Rounds, accounts: Accounts, book: Notebook) -> None:
+def _check_files(case: CaseFile, all_rounds: Sequence[Rounds], accounts: Accounts, book: Notebook) -> None:
     """Artefacts whose file holds other bytes than its name says, blamed on the round and peer they belong to."""
-    known = dict(rounds.referenced)
+    known = {artefact: what for rounds in all_rounds[::-1] for artefact, what in rounds.referenced.items()}
     if accounts.settled is not None:
         known[accounts.settled.artefact] = ("settlement", len(accounts.line), None)
         known |= {e: ("emission record", len(accounts.line), peer) for peer, e in accounts.settled.emissions}

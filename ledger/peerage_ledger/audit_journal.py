@@ -132,7 +132,7 @@ class Signatures:
         self.digests.setdefault((peer, sid, kind), {})[digest] = round_
 
     def add_journal(self, journal: Journal, book: Notebook) -> None:
-        for entry in journal.of("signed"):
+        for entry in [*journal.of("signed"), *journal.of("scale:signed")]:
             try:
                 sid, digest = bytes.fromhex(str(entry.fields["sid"])), bytes.fromhex(str(entry.fields["digest"]))
                 kind = str(entry.fields["type"])

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float32]
 
+Named = tuple[bytes, int, "bytes | None", str]  # a transcript, its round, and who says so
+
 
 @dataclass
 class Rounds:
@@ -66,36 +68,7 @@ def judge_rounds(
     case: CaseFile, history: History, journals: Iterable[Journal], maths: Mathematics, book: Notebook
 ) -> Rounds:
     """All rounds that anybody names."""
-    terms, deployment = case.terms, case.deployment
-    federation = Federation(
-        chain_id=deployment.chain_id,
-        registry=deployment.registry,
-        round_ledger=deployment.ledger,
-        vault=deployment.vault,
-        genesis=terms.record,
-        terms=terms.session,
-        registered=history.registered,
-        ring=terms.ring,
-        length=terms.auxiliary + terms.initial.size,
-    )
-    aggregate = sha256(terms.initial.astype("<f4", copy=False).tobytes())
-    rounds = Rounds(federation, genesis(terms.record, terms.initial, aggregate))
-    rounds.referenced[aggregate] = ("first model", 0, None)
-    found = _collect(case, rounds, history, journals, book)
-    newest = max((t.round for t in found.values()), default=0)
-    for transcript_id, transcript in sorted(found.items(), key=lambda item: (item[1].round, item[0])):
-        _judge_one(case, rounds, transcript_id, transcript, newest, maths, book)
-    _compare_records(rounds, history, book)
-    _compare_closed(rounds, journals, book)
-    _check_forks(rounds, book)
-    return rounds
-
-
-def _collect(
-    case: CaseFile, rounds: Rounds, history: History, journals: Iterable[Journal], book: Notebook
-) -> dict[bytes, RoundTranscript]:
-    """Every transcript that the chain or a journal names, and their ancestors."""
-    wanted: list[tuple[bytes, int, bytes | None, str]] = [
+    wanted: list[Named] = [
         (record.transcript, record.round, history.recorders[name], "the chain")
         for name, record in history.records.items()
     ]
@@ -106,6 +79,42 @@ def _collect(
             except (KeyError, ValueError):
                 continue  # _compare_closed says so
             wanted.append((named, entry.round, journal.peer, f"the journal of {journal.name}"))
+    rounds = judge_named(case, history.registered, wanted, maths, book)
+    _compare_records(rounds, history, book)
+    _compare_closed(rounds, journals, book)
+    _check_forks(rounds, book)
+    return rounds
+
+
+def judge_named(
+    case: CaseFile, registered: frozenset[bytes], wanted: list[Named], maths: Mathematics, book: Notebook
+) -> Rounds:
+    """The rounds of these transcripts and their ancestors, whether a chain keeps them or not."""
+    terms, deployment = case.terms, case.deployment
+    federation = Federation(
+        chain_id=deployment.chain_id,
+        registry=deployment.registry,
+        round_ledger=deployment.ledger,
+        vault=deployment.vault,
+        genesis=terms.record,
+        terms=terms.session,
+        registered=registered,
+        ring=terms.ring,
+        length=terms.auxiliary + terms.initial.size,
+    )
+    aggregate = sha256(terms.initial.astype("<f4", copy=False).tobytes())
+    rounds = Rounds(federation, genesis(terms.record, terms.initial, aggregate))
+    rounds.referenced[aggregate] = ("first model", 0, None)
+    found = _collect(case, rounds, wanted, book)
+    newest = max((t.round for t in found.values()), default=0)
+    for transcript_id, transcript in sorted(found.items(), key=lambda item: (item[1].round, item[0])):
+        _judge_one(case, rounds, transcript_id, transcript, newest, maths, book)
+    return rounds
+
+
+def _collect(case: CaseFile, rounds: Rounds, wanted: list[Named], book: Notebook) -> dict[bytes, RoundTranscript]:
+    """Every transcript that is named, and their ancestors."""
+    wanted = list(wanted)
     found: dict[bytes, RoundTranscript] = {}
     while wanted:
         artefact, round_, peer, who = wanted.pop()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -55,6 +55,19 @@ class Mathematics(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Prologue:
+    """A round before the first that no chain keeps: its masked sum gives an artefact that the terms name.
+
+    (Tables: the common scale of the columns.) `derive` computes the artefact's bytes from the sum.
+    """
+
+    terms: Terms
+    maths: Mathematics
+    artefact: bytes
+    derive: Callable[[NDArray[np.unsignedinteger]], bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class Settled:
     """A settlement document: what a quorum signed the root of. Lists as they stand in it."""
@@ -86,3 +99,4 @@ class CaseFile:
     pruned: frozenset[bytes] = frozenset()
     lost: frozenset[str] = frozenset()
     misnamed: frozenset[bytes] = frozenset()
+    prologue: Prologue | None = None

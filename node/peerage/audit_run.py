@@ -29,7 +29,7 @@ from peerage_crypto.errors import InputError, Unreachable
 from peerage_ledger.archive import ChainArchive, parse, read_export
 from peerage_ledger.audit import Judgement, judge
 from peerage_ledger.audit_findings import Notebook
-from peerage_ledger.audit_terms import CaseFile, Settled
+from peerage_ledger.audit_terms import CaseFile, Settled, Terms
 from peerage_ledger.deployment import Deployment
 from peerage_ledger.export import ChainExport
 
@@ -129,15 +129,24 @@ def _judge(sources: _Sources, book: Notebook) -> tuple[Judgement, Agreement]:
         accounts=_accounts(sources.told, book),
         keep=None if keep == "all" else int(keep),
         pruned=sources.pruned,
-        lost=frozenset(sources.told.lost),
+        lost=frozenset({*sources.told.lost, *_killed(federation)}),
         misnamed=frozenset(shelves.misnamed),
+        prologue=agreed.prologue,
     )
     judged = judge(case, agreed.maths, book)
-    terms = agreed.terms
-    size = terms.initial.size
-    lengths = frozenset({4 * size, (terms.auxiliary + size) * terms.ring.word_bytes})
-    judge_rest(shelves, lengths, agreed.used, book)
+    grounds = [agreed.terms, *([agreed.prologue.terms] if agreed.prologue else [])]
+    lengths = {length for t in grounds for length in (4 * t.initial.size, _masked_bytes(t))}
+    judge_rest(shelves, frozenset(lengths), agreed.used, book)
     return judged, agreed
+
+
+def _masked_bytes(terms: Terms) -> int:
+    return (terms.auxiliary + terms.initial.size) * terms.ring.word_bytes
+
+
+def _killed(federation: Federation) -> Iterator[str]:
+    """Peers that a demonstration kills for good: nobody is left to seal their journals."""
+    return (part.peer for part in federation.cast if part.kill_in_round and not part.return_in_round)
 
 
 def _settled(shelves: Shelves, book: Notebook) -> Iterator[Settled]:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
-from peerage.aggregation import AUXILIARY, Grid, canonical
+import numpy as np
+
+from peerage import common_scale
+from peerage.aggregation import AUXILIARY, Grid, canonical, split_sum
 from peerage.audit_maths import RunMathematics
 from peerage.audit_store import VALIDATION_HEAD, Shelves, validation_from
 from peerage.config_toml import federation_hash
 from peerage.data import Splits, load
-from peerage.data_csv import Schema
+from peerage.data_csv import STATISTICS_FRAC_BITS, STATISTICS_RING_BITS, Schema, standardiser
 from peerage.learner import rows_of, validation_blob
 from peerage.model import build, layout, layout_hash, to_vector
-from peerage_crypto.digest import sha256
+from peerage_crypto.digest import sha256, tagged
 from peerage_crypto.errors import InputError
-from peerage_crypto.fixedpoint import ring
-from peerage_ledger.audit_terms import Terms
+from peerage_crypto.fixedpoint import dequantise, ring
+from peerage_ledger.audit_terms import Prologue, Terms
 from peerage_ledger.judgement import session_terms
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
     from peerage.config import Federation
     from peerage.data import Dataset
     from peerage.model import Layout
@@ -38,6 +44,7 @@ class Agreement:
     maths: RunMathematics
     layout: Layout
     used: frozenset[bytes]
+    prologue: Prologue | None
 
 
 def agreement_of(federation: Federation, shelves: Shelves, book: Notebook) -> Agreement:
@@ -49,15 +56,15 @@ def agreement_of(federation: Federation, shelves: Shelves, book: Notebook) -> Ag
     record, first = federation_hash(federation), sha256(canonical(initial))
     bound = {session.opened.statement.params for session in shelves.sessions}
     options = {
-        session_terms(record, layout_hash(agreed), first, validation, standardiser): (validation, standardiser)
-        for validation, standardiser in product((NOTHING, *shelves.validations), (NOTHING, *shelves.odd))
+        session_terms(record, layout_hash(agreed), first, validation, scale): (validation, scale)
+        for validation, scale in product((NOTHING, *shelves.validations), (NOTHING, *shelves.odd))
     }
     matching = sorted(bound & options.keys())
     if bound and not matching:
         sentence = "no session is bound to the settings, first model and validation rows that are here"
         book.find("terms", sentence)
     session = matching[0] if matching else next(iter(options))
-    validation, standardiser = options[session]
+    validation, scale = options[session]
     rows = validation_from(shelves.validations[validation], classes) if validation != NOTHING else None
     _check_slice(federation, validation, book)
     masking, scores = federation.masking, federation.scores
@@ -76,8 +83,42 @@ def agreement_of(federation: Federation, shelves: Shelves, book: Notebook) -> Ag
         window=scores.window,
         pool=int(federation.rewards.pool),
     )
-    used = frozenset({first, validation, standardiser} - {NOTHING})
-    return Agreement(terms, RunMathematics(grid, federation.merge.momentum, net, rows), agreed, used)
+    used = frozenset({first, validation, scale} - {NOTHING})
+    prologue = None if scale == NOTHING else _prologue(federation, terms, scale, net, shelves, book)
+    return Agreement(terms, RunMathematics(grid, federation.merge.momentum, net, rows), agreed, used, prologue)
+
+
+def _prologue(
+    federation: Federation, terms: Terms, artefact: bytes, net: nn.Module, shelves: Shelves, book: Notebook
+) -> Prologue:
+    """The statistics round's terms, found among the sessions: a ring and a length of its own."""
+    columns = len(Schema.from_json(federation.data.columns).numeric)
+    wide, grid = ring(STATISTICS_RING_BITS), Grid(STATISTICS_RING_BITS, STATISTICS_FRAC_BITS, common_scale.CLIP)
+    length = (AUXILIARY + 3 * columns) * wide.word_bytes
+    bound = {
+        session.opened.statement.params
+        for session in shelves.sessions
+        if session.manifests and session.manifests[0].statement.length == length
+    } - {terms.session}
+    if len(bound) != 1:
+        book.find("standardiser", f"{len(bound)} different terms of statistics rounds where one belongs")
+    initial = np.zeros(3 * columns, np.float32)
+    own = replace(
+        terms,
+        record=tagged("peerage/statistics/genesis/1", terms.record),
+        session=min(bound, default=NOTHING),
+        initial=initial,
+        ring=wide,
+        frac_bits=grid.frac_bits,
+        clip=grid.clip,
+        rounds=1,
+        pool=0,
+    )
+
+    def derive(total: NDArray[np.unsignedinteger]) -> bytes:
+        return common_scale.encoded(standardiser(dequantise(split_sum(total)[1], STATISTICS_FRAC_BITS)))
+
+    return Prologue(own, RunMathematics(grid, 0.0, net, None), artefact, derive)
 
 
 def _shape(federation: Federation, shelves: Shelves) -> tuple[tuple[int, ...], tuple[str, ...]]:

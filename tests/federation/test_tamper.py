@@ -17,6 +17,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from peerage.audit_run import audit
+from peerage.live import amount
 from peerage.keys import load_keys, password_file, read_password
 from peerage_crypto.digest import sha256
 from peerage_crypto.identity import Account
@@ -580,4 +581,4 @@ def test_explanations_add_up_to_what_was_paid(run: Run) -> None:
         words = report.explain(name)
         due = report.judged.accounts.due.get(run.account(name).address, 0)
         assert words.count("round ") >= 3
-        assert f"{due / 10**18:.1f}"[:4] in words
+        assert f"In all {amount(str(due))} PEER" in words
