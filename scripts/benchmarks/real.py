@@ -105,6 +105,7 @@ def count_bytes(args: argparse.Namespace) -> Result:
             }
         keep = None
         ratios[f"sent by all / 4 B x parameters, ring {bits}"] = found.everyone
+        ratios[f"sent by all / every vector to every peer, ring {bits}"] = found.everyone * 32 / bits / (args.peers - 1)
         ratios[f"sent by a member / 4 B x parameters, ring {bits}"] = found.members
         limit = 1.02 * bits / 32 if bits == 32 else 0.52
         aims.append(at_most(f"a member's bytes over 4 B x parameters, ring {bits}", found.members, limit))
@@ -116,7 +117,7 @@ def count_bytes(args: argparse.Namespace) -> Result:
         {"bytes_per_parameter": 4},
         ratios,
         tuple(aims),
-        ("A member sends its masked vector; the initiator sends the sum back to each member: that is the rest.",),
+        ("Everybody pulls every masked vector and re-adds the sum before signing: each sends its vector to each.",),
     )
 
 

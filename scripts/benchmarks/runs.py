@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from peerage.config import Federation
 
 PEERAGE = [sys.executable, "-c", "from peerage.cli import main; main()"]
-SAMPLE_SECONDS = 0.2
+SAMPLE_SECONDS = 0.4  # reading the page tables of a dozen processes takes a core a while
 
 
 @dataclass(frozen=True)
