@@ -9,14 +9,13 @@ says what the paper leaves open and what we chose.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from peerage import messages as m
-from peerage.aggregation import Metrics, canonical, metrics, weighted_mean
+from peerage.aggregation import Metrics, canonical, metrics
 from peerage.effects import (
     AwaitLedger,
     Broadcast,
@@ -47,87 +46,33 @@ from peerage.effects import (
     Trained,
     Unfetched,
 )
+from peerage.plain_merge import merged
 from peerage.plain_messages import PlainNews
 from peerage.plain_others import Others, version_in
 from peerage.plain_pull import Ancestry, Pull
+from peerage.plain_state import PlainRules, PlainStanding, Served, Stage, standing_on
 from peerage_crypto.digest import sha256
 from peerage_crypto.errors import InputError
 from peerage_crypto.plain_statements import PlainMerge, PlainUpdate, merge_id
 from peerage_crypto.secagg_judge import Fault
-from peerage_crypto.statements import Signed, sign
-from peerage_ledger.plain_judgement import Participants, judge_statements, versions_after, wrong_update
-from peerage_ledger.plain_record import (
-    SCHEMA,
-    PlainBody,
-    PlainTranscript,
-    encode_plain,
-    exchange_of,
-)
+from peerage_crypto.statements import sign
+from peerage_ledger.plain_judgement import judge_statements, wrong_update
+from peerage_ledger.plain_record import PlainTranscript, encode_plain, exchange_of
 from peerage_ledger.transcript import MAX_TRANSCRIPT_BYTES, NOTHING, ParentLink, Versioned
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from peerage.messages import Message
     from peerage_crypto.identity import Account
     from peerage_ledger.judgement import Federation, Standing
     from peerage_ledger.plain_judgement import PlainJudged
+    from peerage_ledger.plain_record import PlainBody
 
     Vector = NDArray[np.float32]
 
 IDLE_LOOKS = 6  # so many times out of patience, a peer with nothing to give waits for peers that all wait themselves
 LEAVE_STALLS = 3  # how many stalls a finished peer waits for a chain that does not take its records
-
-
-@dataclass(frozen=True, slots=True)
-class PlainRules:
-    """The agreed number of merges, and this peer's patience (seconds)."""
-
-    rounds: int
-    patience: float  # how long a peer with a version waits for those who are there and have no news
-    stall_seconds: float  # what has not been pulled by then is left out
-
-
-@dataclass(frozen=True, slots=True)
-class PlainStanding:
-    """Where my last merge left me. `round` counts my merges, `depth` is the round of its record on the ledger."""
-
-    round: int
-    depth: int
-    record: bytes
-    transcript: bytes
-    aggregate: bytes
-    model: Vector
-    step: Vector
-    versions: Mapping[bytes, int]
-
-    @property
-    def link(self) -> ParentLink:
-        return ParentLink(self.record, self.depth, self.transcript)
-
-
-class Stage(Enum):
-    """What the peer is doing."""
-
-    RETURNING = "returning"  # reading its own past after a restart
-    TRAINING = "training"
-    WAITING = "waiting"
-    PULLING = "pulling"
-    CLOSING = "closing"  # all is here; the meter closes its record of the merge
-    LEAVING = "leaving"  # all merges are made; the chain is behind
-    DONE = "done"
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What I serve: one signed version, its weights, and what the model that it was trained on contains."""
-
-    signed: Signed[PlainUpdate]
-    weights: Vector
-    transcript: bytes
-    contains: tuple[Versioned, ...]
 
 
 class PlainEngine:
@@ -221,7 +166,7 @@ class PlainEngine:
         body = judged.body
         if sha256(canonical(saved.base)) != body.aggregate or body.initiator != self.me:
             raise InputError("this peer's saved state and its last merge do not belong together: start it anew")
-        self.head = _standing(judged, saved.base, np.zeros_like(saved.base))
+        self.head = standing_on(judged, saved.base, np.zeros_like(saved.base))
         self.history = [replace(judged, model=saved.base)]
         self._out.append(Record(judged.record))
         mine = next((u for u in body.updates if u.is_by(self.me, self.federation.domain)), None)
@@ -441,31 +386,7 @@ class PlainEngine:
         pull, self.pull = self.pull, None
         if pull is None:
             raise AssertionError("a merge without a pull")
-        models = dict(pull.weights)
-        signed = {peer: news.update for peer, news in pull.chosen.items() if news.update}
-        bases = {
-            ParentLink(u.statement.base, u.statement.base_round, pull.chosen[p].transcript) for p, u in signed.items()
-        }
-        mine = self._mine()
-        if mine is not None:
-            models[self.me], signed[self.me] = mine.weights, mine.signed
-        peers = tuple(sorted(signed))
-        model = weighted_mean([models[p] for p in peers], [signed[p].statement.examples for p in peers])
-        parents = {link.record: link for link in {*bases, self.head.link}}
-        participants = Participants(peers, tuple(signed[p].statement for p in peers))
-        body = PlainBody(
-            schema=SCHEMA,
-            sid=self.exchange,
-            initiator=self.me,
-            merge=self.head.round + 1,
-            round=1 + max(link.round for link in parents.values()),
-            previous=self.head.record,
-            parents=tuple(parents[record] for record in sorted(parents)),
-            updates=tuple(signed[p] for p in peers),
-            versions=versions_after(self.head.versions, participants),
-            aggregate=sha256(canonical(model)),
-            emissions=emissions,
-        )
+        body, model = merged(self.exchange, self.me, self.head, pull, self._mine(), emissions)
         self._stand_on(body, model)
         if self.head.round >= self.rules.rounds:
             self._leave()
@@ -482,7 +403,7 @@ class PlainEngine:
         self.history = [replace(judged, model=model)]
         step = (model.astype(np.float64) - self.head.model.astype(np.float64)).astype(np.float32)
         local = self.served.weights if self.served else self.head.model
-        self.head = _standing(judged, model, step)
+        self.head = standing_on(judged, model, step)
         self._save("training", local)
         digest = statement.digest(self.federation.domain).hex()
         sid = merge_id(self.exchange, self.me, body.merge).hex()
@@ -561,9 +482,3 @@ class PlainEngine:
             metrics=(self.own.examples, self.own.correct, self.own.loss),
         )
         self._out.append(Save(state))
-
-
-def _standing(judged: PlainJudged, model: Vector, step: Vector) -> PlainStanding:
-    body, link = judged.body, judged.link
-    versions = {v.peer: v.version for v in body.versions}
-    return PlainStanding(body.merge, link.round, link.record, link.transcript, body.aggregate, model, step, versions)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from peerage.aggregation import canonical
-from peerage.plain import PlainEngine, PlainRules
+from peerage.plain import PlainEngine
+from peerage.plain_state import PlainRules
 from peerage_crypto.digest import sha256
 from peerage_ledger.judgement import genesis
 
