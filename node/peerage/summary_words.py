@@ -26,7 +26,9 @@ def _lines(summary: Summary, federation: Federation, root: Path) -> Iterator[str
     yield _chain(summary)
     yield _emissions(summary)
     yield _privacy(summary, federation)
-    if summary.validation:
+    if summary.exchange == "plain":
+        pass  # said above
+    elif summary.validation:
         yield f"Scores were measured on {summary.validation}; a contribution is to this utility at this time."
     else:
         yield (
