@@ -17,13 +17,15 @@ from peerage_ledger.audit_chain import History, replay
 from peerage_ledger.audit_findings import Finding, Notebook, RoundCheck, name_of
 from peerage_ledger.audit_journal import Journal, Signatures, check_ends, check_journalled, read_journal
 from peerage_ledger.audit_pay import Accounts, settle
+from peerage_ledger.audit_plain import collect_merges, judge_merges, references
 from peerage_ledger.audit_prologue import judge_prologue
-from peerage_ledger.audit_rounds import Rounds, collect_statements, judge_rounds
+from peerage_ledger.audit_rounds import Rounds, collect_statements, ground_of, judge_rounds, no_rounds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from peerage_ledger.audit_terms import CaseFile, Mathematics
+    from peerage_ledger.plain_judgement import Mean, PlainHistory
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,19 @@ class Judgement:
     rounds: Rounds
     accounts: Accounts
     journals: tuple[Journal, ...]
+    plain: PlainHistory | None = None
+
+    @property
+    def broken(self) -> bool:
+        """Whether some round does not hold, so that what follows from all of them cannot be said."""
+        return bool(self.rounds.broken) or bool(self.plain and self.plain.faults)
+
+    @property
+    def final(self) -> bytes:
+        """The last aggregate; empty without one."""
+        if self.plain is not None:
+            return self.plain.final
+        return self.accounts.line[-1].standing.aggregate if self.accounts.line else b""
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -51,6 +66,8 @@ def judge(case: CaseFile, maths: Mathematics, book: Notebook | None = None) -> J
     _check_genesis(case, book)
     history = replay(case.archive, case.deployment, book)
     journals = _read_journals(case, history, book)
+    if case.mean is not None:
+        return _judge_plain(case, history, journals, case.mean, book)
     rounds = judge_rounds(case, history, journals, maths, book)
     before = judge_prologue(case, history, journals, book)
     _check_signatures([rounds, *before], journals, book)
@@ -58,6 +75,28 @@ def judge(case: CaseFile, maths: Mathematics, book: Notebook | None = None) -> J
     check_ends(journals, case.lost, finished=bool(history.published), book=book)
     _check_files(case, [rounds, *before], accounts, book)
     return Judgement(book, history, rounds, accounts, journals)
+
+
+def _judge_plain(
+    case: CaseFile, history: History, journals: tuple[Journal, ...], mean: Mean, book: Notebook
+) -> Judgement:
+    """Nothing is masked, scored or paid: merges are judged, and claims of any pay are findings."""
+    federation = ground_of(case, history.registered)
+    told = judge_merges(case, federation, history, journals, mean, book)
+    before = judge_prologue(case, history, journals, book)
+    statements = Signatures()
+    for rounds in before:
+        collect_statements(rounds, statements, book)
+    collect_merges(told, federation, statements, book)
+    _compare_signatures(statements, journals, book)
+    empty = no_rounds(case, history.registered)
+    for published in history.published:
+        book.find("reward-root", f"the chain pays {published.reward.total} for rounds that pay nobody")
+    check_ends(journals, case.lost, finished=any(j.sealed_end for j in journals), book=book)
+    accounts = Accounts((), (), (), {}, None, {})
+    empty.referenced |= references(told)
+    _check_files(case, [empty, *before], accounts, book)
+    return Judgement(book, history, empty, accounts, journals, told)
 
 
 def _check_genesis(case: CaseFile, book: Notebook) -> None:
@@ -94,6 +133,10 @@ def _check_signatures(all_rounds: Sequence[Rounds], journals: Sequence[Journal],
     from_rounds = Signatures()
     for rounds in all_rounds:
         collect_statements(rounds, from_rounds, book)
+    _compare_signatures(from_rounds, journals, book)
+
+
+def _compare_signatures(from_rounds: Signatures, journals: Sequence[Journal], book: Notebook) -> None:
     check_journalled(journals, from_rounds, book)
     everything = Signatures({key: dict(digests) for key, digests in from_rounds.digests.items()})
     for journal in journals:

@@ -90,8 +90,27 @@ def judge_named(
     case: CaseFile, registered: frozenset[bytes], wanted: list[Named], maths: Mathematics, book: Notebook
 ) -> Rounds:
     """The rounds of these transcripts and their ancestors, whether a chain keeps them or not."""
+    rounds = no_rounds(case, registered)
+    found = _collect(case, rounds, wanted, book)
+    newest = max((t.round for t in found.values()), default=0)
+    for transcript_id, transcript in sorted(found.items(), key=lambda item: (item[1].round, item[0])):
+        _judge_one(case, rounds, transcript_id, transcript, newest, maths, book)
+    return rounds
+
+
+def no_rounds(case: CaseFile, registered: frozenset[bytes]) -> Rounds:
+    """Before the first: the agreed model."""
+    terms = case.terms
+    aggregate = sha256(terms.initial.astype("<f4", copy=False).tobytes())
+    rounds = Rounds(ground_of(case, registered), genesis(terms.record, terms.initial, aggregate))
+    rounds.referenced[aggregate] = ("first model", 0, None)
+    return rounds
+
+
+def ground_of(case: CaseFile, registered: frozenset[bytes]) -> Federation:
+    """What every judgement rests on."""
     terms, deployment = case.terms, case.deployment
-    federation = Federation(
+    return Federation(
         chain_id=deployment.chain_id,
         registry=deployment.registry,
         round_ledger=deployment.ledger,
@@ -102,14 +121,6 @@ def judge_named(
         ring=terms.ring,
         length=terms.auxiliary + terms.initial.size,
     )
-    aggregate = sha256(terms.initial.astype("<f4", copy=False).tobytes())
-    rounds = Rounds(federation, genesis(terms.record, terms.initial, aggregate))
-    rounds.referenced[aggregate] = ("first model", 0, None)
-    found = _collect(case, rounds, wanted, book)
-    newest = max((t.round for t in found.values()), default=0)
-    for transcript_id, transcript in sorted(found.items(), key=lambda item: (item[1].round, item[0])):
-        _judge_one(case, rounds, transcript_id, transcript, newest, maths, book)
-    return rounds
 
 
 def _collect(case: CaseFile, rounds: Rounds, wanted: list[Named], book: Notebook) -> dict[bytes, RoundTranscript]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from peerage_ledger.archive import ChainArchive
     from peerage_ledger.deployment import Deployment
     from peerage_ledger.judgement import Judged, Standing
+    from peerage_ledger.plain_judgement import Mean
 
     Vector = NDArray[np.float32]
 
@@ -100,3 +101,4 @@ class CaseFile:
     lost: frozenset[str] = frozenset()
     misnamed: frozenset[bytes] = frozenset()
     prologue: Prologue | None = None
+    mean: Mean | None = None  # plain exchange: how models are averaged

@@ -54,6 +54,8 @@ def _named_records(judged: Judgement) -> Iterator[tuple[bytes, bytes, int | None
         for opening in one.transcript.openings:
             statement = opening.signed.statement
             yield statement.emissions, opening.signed.signer(domain), one.transcript.round, "an opening"
+    for merge in judged.plain.stated.values() if judged.plain else ():
+        yield merge.body.emissions, merge.body.initiator, merge.body.round, "a merge"
     settled = judged.accounts.settled
     if settled is not None:
         for peer, artefact in settled.emissions:
@@ -80,7 +82,7 @@ def _hosts(host_lines: bytes | None, book: Notebook) -> list[HostRecord]:
 
 def check_model(path: Path, agreed: Layout, judged: Judgement) -> None:
     """`model.safetensors` is the last aggregate, bit for bit."""
-    book, line = judged.book, judged.accounts.line
+    book = judged.book
     if not path.exists():
         book.note("there is no model.safetensors to compare with the last aggregate")
         return
@@ -89,8 +91,9 @@ def check_model(path: Path, agreed: Layout, judged: Judgement) -> None:
     except InputError as error:
         book.find("model", f"model.safetensors: {error}")
         return
-    if line and found != line[-1].standing.aggregate and not judged.rounds.broken:
-        book.find("model", "model.safetensors is not the aggregate of the last round", round_=len(line))
+    if judged.final and found != judged.final and not judged.broken:
+        last = judged.accounts.line[-1].transcript.round if judged.accounts.line else None
+        book.find("model", "model.safetensors is not the aggregate of the last round", round_=last)
 
 
 def check_summary(path: Path, shelves: Shelves, judged: Judgement) -> None:
@@ -122,9 +125,11 @@ def _facts(told: Summary, judged: Judgement) -> Iterator[tuple[str, object, obje
     yield "peers", len(registered), told.peers
     names = {j.name: _checksummed(j.peer) for j in judged.journals if j.peer is not None}
     yield "accounts", names, {name: address for name, address in told.accounts.items() if name in names}
-    if judged.rounds.broken or not accounts.line:
+    if judged.broken or not judged.final:
         return
-    yield "aggregate_sha256", accounts.line[-1].standing.aggregate.hex(), told.aggregate_sha256
+    yield "aggregate_sha256", judged.final.hex(), told.aggregate_sha256
+    if judged.plain is not None:
+        return
     missing = {(j.transcript.round, _checksummed(p)) for j in accounts.line for p in registered - set(j.proven.u3)}
     yield "missing", sorted(missing), sorted((m.round, m.address) for m in told.missing)
 

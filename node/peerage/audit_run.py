@@ -18,6 +18,7 @@ import msgspec
 import torch
 from eth_utils.address import to_checksum_address
 
+from peerage.aggregation import weighted_mean
 from peerage.audit_files import check_emissions, check_model, check_summary
 from peerage.audit_store import Shelves, judge_rest, shelve
 from peerage.audit_terms import Agreement, agreement_of
@@ -115,9 +116,7 @@ def audit_remote(deployment: Path, rpc: str, store: str) -> AuditReport:
 
 def _judge(sources: _Sources, book: Notebook) -> tuple[Judgement, Agreement]:
     federation, shelves = sources.federation, sources.shelves
-    if federation.exchange != "masked":
-        raise InputError("plain exchange leaves no masked sums to audit: only masked runs can be audited")
-    agreed = agreement_of(federation, shelves, book)
+    agreed = agreement_of(federation, sources.deployment, shelves, book)
     keep = federation.store.keep
     case = CaseFile(
         terms=agreed.terms,
@@ -132,6 +131,7 @@ def _judge(sources: _Sources, book: Notebook) -> tuple[Judgement, Agreement]:
         lost=frozenset({*sources.told.lost, *_killed(federation)}),
         misnamed=frozenset(shelves.misnamed),
         prologue=agreed.prologue,
+        mean=weighted_mean if federation.exchange == "plain" else None,
     )
     judged = judge(case, agreed.maths, book)
     grounds = [agreed.terms, *([agreed.prologue.terms] if agreed.prologue else [])]

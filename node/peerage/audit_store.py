@@ -13,11 +13,13 @@ from peerage.data import Dataset
 from peerage.emissions import BadRecord, EmissionRecord, decode_record
 from peerage.settlement import SettlementDocument, decode_settlement
 from peerage_crypto.digest import sha256
+from peerage_ledger.plain_record import decode_plain
 from peerage_ledger.transcript import MAX_TRANSCRIPT_BYTES, decode_round, decode_session
 
 if TYPE_CHECKING:
     from peerage_crypto.session import SessionTranscript
     from peerage_ledger.audit_findings import Notebook
+    from peerage_ledger.plain_record import PlainTranscript
 
 MEMORY_BYTES = 512 << 20  # what is above it is read from its place again when needed
 VALIDATION_HEAD = b"peerage validation 1\n"
@@ -57,6 +59,7 @@ class Shelves:
     settlements: dict[bytes, SettlementDocument] = field(default_factory=dict)
     records: dict[bytes, EmissionRecord] = field(default_factory=dict)
     validations: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    merges: list[PlainTranscript] = field(default_factory=list)
     odd: dict[bytes, str] = field(default_factory=dict[bytes, str])
     lengths: dict[bytes, int] = field(default_factory=dict[bytes, int])
 
@@ -104,6 +107,12 @@ def _sort_json(shelves: Shelves, artefact: bytes, blob: bytes) -> str:
         return ""
     try:
         decode_round(blob)
+    except ValueError:
+        pass
+    else:
+        return ""
+    try:
+        shelves.merges.append(decode_plain(blob))
     except ValueError:
         pass
     else:

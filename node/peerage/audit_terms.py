@@ -20,6 +20,7 @@ from peerage.model import build, layout, layout_hash, to_vector
 from peerage_crypto.digest import sha256, tagged
 from peerage_crypto.errors import InputError
 from peerage_crypto.fixedpoint import dequantise, ring
+from peerage_crypto.plain_statements import exchange_id
 from peerage_ledger.audit_terms import Prologue, Terms
 from peerage_ledger.judgement import session_terms
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from peerage.data import Dataset
     from peerage.model import Layout
     from peerage_ledger.audit_findings import Notebook
+    from peerage_ledger.deployment import Deployment
 
 NOTHING = bytes(32)
 OPEN_SOURCES = ("digits", "mnist")  # whoever has the software or the files can cut the declared slice again
@@ -47,7 +49,7 @@ class Agreement:
     prologue: Prologue | None
 
 
-def agreement_of(federation: Federation, shelves: Shelves, book: Notebook) -> Agreement:
+def agreement_of(federation: Federation, deployment: Deployment, shelves: Shelves, book: Notebook) -> Agreement:
     """Rebuild the first model and find the validation rows whose hashes the sessions are bound to."""
     shape, classes = _shape(federation, shelves)
     settings = federation.model
@@ -59,8 +61,9 @@ def agreement_of(federation: Federation, shelves: Shelves, book: Notebook) -> Ag
         session_terms(record, layout_hash(agreed), first, validation, scale): (validation, scale)
         for validation, scale in product((NOTHING, *shelves.validations), (NOTHING, *shelves.odd))
     }
-    matching = sorted(bound & options.keys())
-    if bound and not matching:
+    exchanges = {merge.body.sid for merge in shelves.merges}
+    matching = sorted(t for t in options if t in bound or _exchange(deployment, t) in exchanges)
+    if (bound or exchanges) and not matching:
         sentence = "no session is bound to the settings, first model and validation rows that are here"
         book.find("terms", sentence)
     session = matching[0] if matching else next(iter(options))
@@ -86,6 +89,13 @@ def agreement_of(federation: Federation, shelves: Shelves, book: Notebook) -> Ag
     used = frozenset({first, validation, scale} - {NOTHING})
     prologue = None if scale == NOTHING else _prologue(federation, terms, scale, net, shelves, book)
     return Agreement(terms, RunMathematics(grid, federation.merge.momentum, net, rows), agreed, used, prologue)
+
+
+def _exchange(deployment: Deployment, terms: bytes) -> bytes:
+    """The one name of a plain exchange under these terms."""
+    return exchange_id(
+        chain_id=deployment.chain_id, registry=deployment.registry, genesis=deployment.federation, terms=terms
+    )
 
 
 def _prologue(
