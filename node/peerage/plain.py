@@ -73,6 +73,7 @@ if TYPE_CHECKING:
 
 IDLE_LOOKS = 6  # so many times out of patience, a peer with nothing to give waits for peers that all wait themselves
 LEAVE_STALLS = 3  # how many stalls a finished peer waits for a chain that does not take its records
+RECORD_SECONDS = 0.1  # and so long for every record of the run
 
 
 class PlainEngine:
@@ -259,7 +260,8 @@ class PlainEngine:
         elif name == "leave" and self.stage is Stage.LEAVING and not self._urged:
             self._urged = True  # somebody may have kept a record to itself: hand in all that mine stand on
             self._out += [Record(j.record) for j in self.ancestry.known.values()]
-            self._out.append(SetTimer("leave", LEAVE_STALLS * self.rules.stall_seconds))
+            backlog = RECORD_SECONDS * self.head.round * len(self.federation.registered)
+            self._out.append(SetTimer("leave", LEAVE_STALLS * self.rules.stall_seconds + backlog))
         elif name == "leave" and self.stage is Stage.LEAVING:
             self._report("the chain has not taken all records: they wait in the outbox")
             self._finish()

@@ -107,7 +107,7 @@ def _emissions(summary: Summary) -> str:
 
 def _privacy(summary: Summary, federation: Federation) -> str:
     if summary.smallest_honest_sum is None:
-        return "Exchange was plain: initiators saw single updates. It scores and pays nothing: the pool stays in the vault."
+        return "Exchange was plain: initiators saw single updates. It pays nothing: the pool stays in the vault."
     clip = federation.masking.clip
     return (
         f"Smallest honest sum that any round revealed: {summary.smallest_honest_sum} peers. Opened besides: one number "
