@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+import numpy as np
 
 from peerage_crypto.digest import tagged
 from peerage_crypto.identity import BadSignature
@@ -33,7 +34,6 @@ from peerage_crypto.thresholds import opening_quorum
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from peerage_crypto.secagg_judge import Proven
@@ -148,6 +148,18 @@ def open_numbers(
             value -= inner_key(key, g, ring) * (1 if gone > i else -1)
         numbers[i] = signed(value, ring.bits)
     return Opened(numbers, liars, disputed)
+
+
+def add_up(numbers: tuple[int | None, ...], total: NDArray[np.unsignedinteger], g: NDArray[np.unsignedinteger]) -> bool:
+    """Whether recorded numbers can be those of this sum: together they are < sum , g > mod 2^w, which anybody knows.
+
+    Nobody can raise his own number in a record without lowering another's, and everybody knows his own. A number that
+    stayed closed leaves the sum open; then this says nothing (True).
+    """
+    if any(number is None for number in numbers):
+        return True
+    modulus = 1 << 8 * total.dtype.itemsize
+    return (sum(number or 0 for number in numbers) - int(np.dot(total, g))) % modulus == 0
 
 
 def signed(value: int, bits: int) -> int:

@@ -53,9 +53,10 @@ def opening_quorum(survivors: int, c: int) -> int:
     """How many survivors must have signed one direction before anybody's pair numbers leave.
 
     Two such quorums share an honest survivor, who signs one direction only: so the numbers of all honest survivors
-    are for one and the same g, and nobody can be opened twice.
+    are for one and the same g, and nobody can be opened twice. Among three peers, where c is 0, a single bad
+    initiator must not succeed either: all three pledge.
     """
-    return (survivors + c) // 2 + 1
+    return (survivors + max(c, 1)) // 2 + 1
 
 
 def thresholds(registered: int, roster: int) -> Thresholds:

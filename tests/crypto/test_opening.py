@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cohort import DOMAIN, Cohort, account
 from peerage_crypto.digest import sha256
-from peerage_crypto.opening import Gate, Openings, PairNumber, open_numbers, signed, values_digest
+from peerage_crypto.opening import Gate, Openings, PairNumber, add_up, open_numbers, signed, values_digest
 from peerage_crypto.secagg_collector import Step
 from peerage_crypto.statements import Opening, sign
 from peerage_crypto.thresholds import opening_quorum, thresholds
@@ -86,13 +86,25 @@ def test_one_liar_is_named_and_the_others_words_count(case, data):
     assert outcome.numbers == {a: told.plain_number(a, g) for a in told.proven.u3}
 
 
-def test_the_opened_numbers_add_up_to_what_the_sum_says():
-    told = Cohort(8, vanish={2: Step.VECTORS}).run()
+@pytest.mark.parametrize("bits", [16, 32, 64])
+def test_the_opened_numbers_add_up_to_what_the_sum_says(bits):
+    told = Cohort(8, bits=bits, vanish={2: Step.VECTORS}).run()
     g = direction(told)
-    numbers = opened_for(told, g, words(told, g)).numbers
+    numbers = tuple(opened_for(told, g, words(told, g)).numbers.values())
 
-    total = sum(int(s) * int(x) for s, x in zip(told.summed.total, g, strict=True))
-    assert (sum(numbers.values()) - total) % 2**32 == 0
+    exact = sum(int(s) * int(x) for s, x in zip(told.summed.total, g, strict=True))
+    assert (sum(numbers) - exact) % 2**bits == 0
+    assert add_up(numbers, told.summed.total, g)
+
+
+def test_nobody_raises_a_number_in_a_record_alone():
+    told = Cohort(5).run()
+    g = direction(told)
+    numbers = tuple(opened_for(told, g, words(told, g)).numbers.values())
+
+    assert not add_up((numbers[0] + 1, *numbers[1:]), told.summed.total, g)
+    assert add_up((numbers[0] + 1, numbers[1] - 1, *numbers[2:]), told.summed.total, g)  # the second will notice
+    assert add_up((numbers[0] + 1, None, *numbers[2:]), told.summed.total, g)
 
 
 # -- lies --------------------------------------------------------------------------------------------------------------
@@ -226,6 +238,19 @@ def test_colluders_who_pledge_both_directions_open_one_of_them_at_most(deceived)
         left |= {mine.tobytes() for openings in got if openings}
 
     assert len(left) <= 1
+
+
+def test_among_three_one_bad_initiator_cannot_open_two_directions_either():
+    told = Cohort(3).run()
+    g, other = direction(told, 1), direction(told, 2)
+    bad, one, two = told.addresses
+    left = []
+    for me, them, mine, theirs in ((one, two, g, other), (two, one, other, g)):
+        gate = Gate(told.proven)
+        left += [gate.pledge(told.openings(me, mine)), gate.on_pledge(told.openings(bad, mine).signed)]
+        left += [gate.on_pledge(told.openings(them, theirs).signed)]
+
+    assert left == [None] * 6
 
 
 def test_a_gate_counts_survivors_once_and_nobody_else():
