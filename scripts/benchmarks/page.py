@@ -55,10 +55,8 @@ def write(args: argparse.Namespace) -> Written:
 
 def machine_line(machine: dict[str, Any]) -> str:
     libraries = ", ".join(f"{name} {version}" for name, version in machine["libraries"].items())
-    what = (
-        f"{machine['cpus']} virtual CPUs ({machine['architecture']}, {machine['system']}), Python {machine['python']}"
-    )
-    return f"{what}; {libraries}."
+    system = f"{machine['architecture']}, {machine['system']}"
+    return f"{machine['cpus']} virtual CPUs ({system}), Python {machine['python']}; {libraries}."
 
 
 def table(document: dict[str, Any]) -> str:
@@ -67,7 +65,6 @@ def table(document: dict[str, Any]) -> str:
     for aim in document["aims"]:
         rows.append(f"| {aim['what']} | {aim['value']:.3g} | {aim['aim']} | {'met' if aim['met'] else '**missed**'} |")
     shown = {f"{aim['value']:.6g}" for aim in document["aims"]}
-    for name, ratio in document["ratios"].items():
-        if f"{ratio:.6g}" not in shown:
-            rows.append(f"| {name} | {ratio:.3g} | | |")
+    others = {name: ratio for name, ratio in document["ratios"].items() if f"{ratio:.6g}" not in shown}
+    rows += [f"| {name} | {ratio:.3g} | | |" for name, ratio in others.items()]
     return "\n".join([*rows, "", f"(load of the machine at the end: {document['machine']['load_at_end']:.1f})"])

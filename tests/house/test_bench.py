@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -104,3 +105,32 @@ def test_rounds_and_sums_are_read_from_journals(runs):
     }
     assert runs.round_seconds(journals) == [0.5]
     assert runs.sum_seconds(journals) == [0.4]
+
+
+def test_measured_figures_go_into_the_page_and_prose_stays(tmp_path):
+    figures, page = tmp_path / "figures", tmp_path / "performance.md"
+    figures.mkdir()
+    document = {
+        "machine": {"cpus": 2, "architecture": "x", "system": "y", "python": "3", "load_at_end": 0.5, "libraries": {}},
+        "aims": [{"what": "a figure", "value": 1.5, "aim": "<= 1", "met": False}],
+        "ratios": {"a figure too": 1.5, "ours / theirs": 0.25},
+    }
+    (figures / "masking.json").write_text(json.dumps(document))
+    page.write_text("prose\n<!-- figures: masking -->\nold\n<!-- end -->\n<!-- figures: gas -->\nkept\n<!-- end -->\n")
+    subprocess.run([sys.executable, BENCH, "page", figures, "--page", page], check=True, capture_output=True)
+    written = page.read_text()
+    assert "| a figure | 1.5 | <= 1 | **missed** |" in written
+    assert "| ours / theirs | 0.25 | | |" in written
+    assert "old" not in written
+    assert written.startswith("prose\n")
+    assert "kept" in written
+
+
+def test_the_page_has_a_place_for_every_benchmark():
+    source = (ROOT / "scripts" / "benchmarks" / "everything.py").read_text()
+    names = re.findall(r'"(\w+)"', source.split("NAMES = (")[1].split(")")[0])
+    page = (ROOT / "docs" / "performance.md").read_text()
+    assert len(names) == 10
+    for name in names:
+        assert f"<!-- figures: {name} -->" in page
+        assert f"`scripts/bench {name}" in page  # the command beside the figures

@@ -89,20 +89,8 @@ def test_the_wheel_imports_and_finds_its_contracts(installed, tmp_path):
 def test_the_examples_run_from_the_wheel(installed, tmp_path):
     """The example's model in a federation as small as it gets, by the wheel's own command line."""
     model = f"{ROOT / 'examples' / 'own_model.py'}:build"
-    arguments = [
-        "run",
-        "--model",
-        model,
-        "--peers",
-        "3",
-        "--rounds",
-        "2",
-        "--ledger",
-        "embedded",
-        "--out",
-        "run",
-        "--json",
-    ]
+    flags = ["--peers", "3", "--rounds", "2", "--ledger", "embedded", "--out", "run", "--json"]
+    arguments = ["run", "--model", model, *flags]
     out = run(installed, f"sys.argv[1:] = {arguments!r}\nfrom peerage.cli import main\nmain()", tmp_path)
     summary = json.loads(out)
     assert summary["rounds"] == 2
