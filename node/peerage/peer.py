@@ -33,6 +33,7 @@ from peerage.timers import Timers
 from peerage.transport_zmq import ZmqTransport
 from peerage_crypto.digest import sha256
 from peerage_crypto.errors import PeerError, Unreachable
+from peerage_crypto.thresholds import MIN_MASKED_PEERS
 from peerage_ledger import events as ledger_events
 from peerage_ledger.chain import ChainLedger
 from peerage_ledger.deployment import Deployment
@@ -189,7 +190,9 @@ class Peer:
         self.accounts.state = "ready"
         self.accounts.say()
         schema = self.learner.rows.schema
-        if schema is not None and schema.numeric:
+        if schema is not None and schema.numeric and len(self.registered) < MIN_MASKED_PEERS:
+            self._keep_declared_units(schema)
+        elif schema is not None and schema.numeric:
             self._agree_on_scale(schema)
         else:
             self._start_training(None)
@@ -218,6 +221,13 @@ class Peer:
         zeros = np.zeros(self._statistics.size, np.float32)
         self.scale = engine_of(self.spec, ground, rules, self.account, self.learner, zeros)
         self._handle(fx.Started(load_state(self._state_file(SCALE), zeros.size)), SCALE)
+
+    def _keep_declared_units(self, schema: Schema) -> None:
+        """Two peers have no sum that would hide either: the units that the settings declare are the common scale."""
+        units = common_scale.declared_units(schema)
+        self.learner.rows = standardised(self.learner.rows, units)
+        (self.secrets / f"{self.spec.name}.standardiser.json").write_bytes(common_scale.encoded(units))
+        self._start_training(None)
 
     def _start_training(self, agreed: Standardiser | None) -> None:
         blob = b"" if agreed is None else common_scale.encoded(agreed)
