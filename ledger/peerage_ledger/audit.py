@@ -2,8 +2,8 @@
 
 Order: the chain's transactions are executed again (`audit_chain`); journals are read as chains of signed bytes
 (`audit_journal`); every round that anybody names is judged from its artefacts (`audit_rounds`, `audit_numbers`) and its
-record compared with the chain's; signatures from all sides are held against each other; pay follows from the judged
-rounds (`audit_pay`). No clock, no file, no torch: what needs floating point comes in as `Mathematics`.
+record compared with the chain's (`audit_compare`); signatures from all sides are held against each other; pay follows
+from the judged rounds (`audit_pay`). No clock, no file, no torch: what needs floating point comes in as `Mathematics`.
 
 A finding names its round and peer where these are defined. What could not be checked is a note, never a pass.
 """
@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from peerage_ledger.audit_chain import History, replay
+from peerage_ledger.audit_compare import collect_statements, judge_rounds
 from peerage_ledger.audit_findings import Finding, Notebook, RoundCheck, name_of
 from peerage_ledger.audit_journal import Journal, Signatures, check_ends, check_journalled, read_journal
 from peerage_ledger.audit_pay import Accounts, settle
 from peerage_ledger.audit_plain import collect_merges, judge_merges, references
 from peerage_ledger.audit_prologue import judge_prologue
-from peerage_ledger.audit_rounds import Rounds, collect_statements, ground_of, judge_rounds, no_rounds
+from peerage_ledger.audit_rounds import Rounds, ground_of, no_rounds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
