@@ -17,8 +17,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from peerage.audit_run import audit
-from peerage.live import amount
 from peerage.keys import load_keys, password_file, read_password
+from peerage.live import amount
 from peerage_crypto.digest import sha256
 from peerage_crypto.identity import Account
 from peerage_ledger import rawtx
