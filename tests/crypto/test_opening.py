@@ -146,6 +146,19 @@ def test_colluders_that_agree_on_a_lie_move_score_between_themselves_only():
     assert numbers[a] - told.plain_number(a, g) == told.plain_number(b, g) - numbers[b]
 
 
+def test_a_neighbour_of_a_silent_peer_can_take_score_from_it_and_the_silent_one_can_tell():
+    """A limit, not a defence: a single word has no second one to contradict it."""
+    told = Cohort(5).run()
+    g, silent, thief = direction(told), told.addresses[0], told.addresses[4]
+    stated = words(told, g, told.addresses[1:])
+    stated[thief] = ((stated[thief][0] + 40) % 2**32, *stated[thief][1:])
+    outcome = opened_for(told, g, stated)
+
+    assert (outcome.liars, outcome.disputed) == ((), ())
+    assert outcome.numbers[thief] == told.plain_number(thief, g) + 40
+    assert outcome.numbers[silent] == told.plain_number(silent, g) - 40  # which is not its own: it says so
+
+
 def test_a_word_counts_modulo_the_ring_however_large_it_is_written():
     told = Cohort(4).run()
     g = direction(told)
