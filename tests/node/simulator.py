@@ -147,10 +147,10 @@ class Simulation:
     def run(self, until: float = 600.0) -> Simulation:
         """Play until all peers finished, nothing can happen any more, or virtual time is up."""
         while self._queue and not all(h.finished for h in self.hosts.values()):
-            time, _, action = heapq.heappop(self._queue)
-            if time > until:
+            if self._queue[0][0] > until:
+                self.now = until
                 break
-            self.now = time
+            self.now, _, action = heapq.heappop(self._queue)
             action()
         return self
 
