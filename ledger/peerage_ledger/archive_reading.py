@@ -49,7 +49,7 @@ def read_lines(raw: bytes) -> Reading:
     for number, line in enumerate(body, 1):
         try:
             value: lines.Line = msgspec.json.decode(line, type=lines.Line)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             reading.problems.append(Problem(number, f"cannot be read: {error}"))
         else:
             if value.schema != lines.SCHEMA:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from peerage_crypto.digest import sha256
+from peerage_crypto.digest import sha256, tagged
 from peerage_crypto.identity import BadSignature, recover
 from peerage_ledger.audit_findings import name_of
 
@@ -111,9 +111,15 @@ def _address(text: str) -> bytes:
     return peer
 
 
+def seal_digest(previous: bytes, *, end: bool) -> bytes:
+    """What a seal signs: the hash of the line before it, and whether it is the last."""
+    return tagged("peerage/journal/end/v1" if end else "peerage/journal/seal/v1", previous)
+
+
 def _check_seal(journal: Journal, entry: Entry, prev: str, where: str, book: Notebook) -> None:
     try:
-        signer = recover(bytes.fromhex(prev), bytes.fromhex(str(entry.fields.get("signature", "")).removeprefix("0x")))
+        digest = seal_digest(bytes.fromhex(prev), end=entry.fields.get("end") is True)
+        signer = recover(digest, bytes.fromhex(str(entry.fields.get("signature", "")).removeprefix("0x")))
     except (BadSignature, ValueError) as error:
         book.find("journal-seal", f"{where} is no seal: {error}", round_=entry.round, peer=journal.peer)
         return

@@ -104,6 +104,8 @@ class EmbeddedChain:
     def mine(self, raw: bytes | None, timestamp: int) -> Mined:
         """Execute one raw signed transaction in a block of its own (or mine an empty block)."""
         transactions = [] if raw is None else [self._admit(raw)]
+        # py-evm executes under a header stamped with its own clock: a replay must see the recorded time, in every opcode.
+        self._chain.header = self._chain.header.copy(timestamp=timestamp)
         try:
             imported, receipts, _ = self._chain.mine_all(transactions, timestamp=timestamp, coinbase=ZERO_ADDRESS)
         except ValidationError as error:

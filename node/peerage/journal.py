@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from peerage_crypto.digest import sha256
+from peerage_ledger.audit_journal import seal_digest
 from peerage_crypto.errors import OurError
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ class PeerJournal:
         self._seq, self._previous = self._seq + 1, sha256(raw)
 
     def seal(self, round_: int, *, end: bool = False) -> None:
-        """Sign everything so far; `end` closes the journal for good."""
-        signature = self._account.sign(self._previous).hex()
+        """Sign everything so far; `end` closes the journal for good, and is signed as such."""
+        signature = self._account.sign(seal_digest(self._previous, end=end)).hex()
         self.write("seal", round_, {"signature": signature, **({"end": True} if end else {})})
 
     def close(self) -> None:

@@ -138,7 +138,7 @@ class RoundState:
     @property
     def applied(self) -> tuple[Vector, ...]:
         """The last applied steps, newest first."""
-        return tuple(j.standing.step for j in reversed(self.history[-max(1, self.rules.novelty) :]))
+        return tuple(j.standing.step for j in reversed(self.history[max(0, len(self.history) - self.rules.novelty) :]))
 
     @property
     def scores(self) -> list[RoundScores]:
