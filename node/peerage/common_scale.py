@@ -63,12 +63,6 @@ def outcome(engine: Engine) -> Standardiser:
     return standardiser(dequantise(total, STATISTICS_FRAC_BITS))
 
 
-def declared_units(schema: Schema) -> Standardiser:
-    """Columns as they are in the units that the settings declare, a missing number in the middle: for two peers."""
-    width = len(schema.numeric)
-    return Standardiser((0.0,) * width, (1.0,) * width)
-
-
 def encoded(agreed: Standardiser) -> bytes:
     """Canonical JSON; equal on every peer because it comes from one integer sum."""
     return msgspec.json.encode(agreed, order="deterministic")

@@ -27,6 +27,7 @@ from peerage.journal import PeerJournal
 from peerage.keys import load_keys, read_password
 from peerage.learner import Learner, rows_of, standardised
 from peerage.plain_footing import plain_engine_of
+from peerage.plain_scale import PlainScale
 from peerage.private_state import load_state, save_state
 from peerage.store import ArtefactStore
 from peerage.timers import Timers
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 
 REGISTRATION_SECONDS = 120.0
 LEDGER_SECONDS = 0.5
-TRAINING, SCALE, GREETING = 0, 1, 2  # the first byte of every control frame says whom it is for
+TRAINING, SCALE, GREETING, STATISTICS = 0, 1, 2, 3  # the first byte of every control frame says whom it is for
 POLL = "ledger:poll"
 
 log = logging.getLogger("peerage")
@@ -101,6 +102,7 @@ class Peer:
         self.timers = Timers()
         self.engine: Engine | PlainEngine | None = None  # of the training rounds
         self.scale: Engine | None = None  # of the statistics round that comes before them (tables only)
+        self.plain_scale: PlainScale | None = None  # the same for two peers in plain exchange
         self._statistics = np.zeros(0)
         self._early: list[transport.Received] = []  # training messages that arrived before I could train
         self._publishing = self._done = False
@@ -191,7 +193,7 @@ class Peer:
         self.accounts.say()
         schema = self.learner.rows.schema
         if schema is not None and schema.numeric and len(self.registered) < MIN_MASKED_PEERS:
-            self._keep_declared_units(schema)
+            self._tell_statistics(schema)
         elif schema is not None and schema.numeric:
             self._agree_on_scale(schema)
         else:
@@ -222,18 +224,38 @@ class Peer:
         self.scale = engine_of(self.spec, ground, rules, self.account, self.learner, zeros)
         self._handle(fx.Started(load_state(self._state_file(SCALE), zeros.size)), SCALE)
 
-    def _keep_declared_units(self, schema: Schema) -> None:
-        """Two peers have no sum that would hide either: the units that the settings declare are the common scale."""
-        units = common_scale.declared_units(schema)
-        self.learner.rows = standardised(self.learner.rows, units)
-        (self.secrets / f"{self.spec.name}.standardiser.json").write_bytes(common_scale.encoded(units))
+    def _tell_statistics(self, schema: Schema) -> None:
+        """Two peers have no sum that would hide either: they tell each other, and start with what both have said."""
+        mine = common_scale.my_statistics(self.learner.rows.own, schema)
+        self.plain_scale = PlainScale(self.me, self.registered, {self.me: mine})
+        for peer in self.registered - {self.me}:
+            self.transport.send(peer, bytes([STATISTICS]) + self.plain_scale.frame())
+        kept = self._scale_file()
+        if kept.exists():  # of an earlier life: the other may be gone by now
+            self._start_on_scale(common_scale.decoded(kept.read_bytes()))
+
+    def _scale_file(self) -> Path:
+        return self.secrets / f"{self.spec.name}.standardiser.json"
+
+    def _start_on_scale(self, agreed: Standardiser) -> None:
+        """A scale of two is not among the terms: nobody but the two can check it."""
+        self.learner.rows = standardised(self.learner.rows, agreed)
+        self._scale_file().write_bytes(common_scale.encoded(agreed))
         self._start_training(None)
+
+    def _heard_statistics(self, sender: bytes, frame: bytes) -> None:
+        if self.plain_scale is None or sender not in self.registered:
+            return
+        self.plain_scale.heard(sender, frame)
+        agreed = self.plain_scale.agreed()
+        if agreed is not None and self.engine is None:
+            self._start_on_scale(agreed)
 
     def _start_training(self, agreed: Standardiser | None) -> None:
         blob = b"" if agreed is None else common_scale.encoded(agreed)
         if agreed is not None:
             self.learner.rows = standardised(self.learner.rows, agreed)
-            (self.secrets / f"{self.spec.name}.standardiser.json").write_bytes(blob)
+            self._scale_file().write_bytes(blob)
             transcript = self.scale.head.transcript.hex() if self.scale else ""
             self.journal.write("standardiser", 0, {"artefact": sha256(blob).hex(), "transcript": transcript})
         for artefact in public_artefacts(self.learner, blob):
@@ -294,6 +316,8 @@ class Peer:
                 self._handle_all(fx.Unfetched(owner, artefact))
             case transport.PeerUp(address):
                 self.transport.send(address, bytes([GREETING]) + greeting.encode(self.greetings.mine))
+                if self.plain_scale is not None:
+                    self.transport.send(address, bytes([STATISTICS]) + self.plain_scale.frame())
                 self._handle_all(fx.PeerUp(address))
             case transport.PeerDown(address):
                 self._handle_all(fx.PeerDown(address))
@@ -312,6 +336,9 @@ class Peer:
         try:
             if channel == GREETING:
                 why = self.greetings.on_greeting(sender, greeting.decode(sender, frame[1:]))
+            elif channel == STATISTICS:
+                self._heard_statistics(sender, frame[1:])
+                return
             else:
                 self._handle(fx.Received(sender, messages.decode(sender, frame[1:])), channel)
                 return
