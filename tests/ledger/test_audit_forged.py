@@ -31,6 +31,7 @@ from peerage_ledger.archive import ArchivedTransaction, ChainArchive, Happened
 from peerage_ledger.audit import Judgement, judge
 from peerage_ledger.audit_contracts import Contracts, created_address
 from peerage_ledger.audit_findings import Check
+from peerage_ledger.audit_journal import seal_digest
 from peerage_ledger.audit_pay import earnings, reward_root
 from peerage_ledger.audit_registry import Reverted
 from peerage_ledger.audit_terms import CaseFile, Settled, Terms
@@ -274,8 +275,8 @@ def journal_of(host: Any) -> bytes:
     for entry in host.journal:
         write(entry.kind, entry.round, entry.fields)
         if entry.kind == "closed":
-            write("seal", entry.round, {"signature": host.account.sign(previous).hex()})
-    write("seal", ROUNDS, {"signature": host.account.sign(previous).hex(), "end": True})
+            write("seal", entry.round, {"signature": host.account.sign(seal_digest(previous, end=False)).hex()})
+    write("seal", ROUNDS, {"signature": host.account.sign(seal_digest(previous, end=True)).hex(), "end": True})
     return b"\n".join(raw) + b"\n"
 
 
