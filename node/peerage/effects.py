@@ -199,7 +199,8 @@ class PrivateState:
     """What only this peer knows and must survive kill -9: its model, its versions, and which session holds them.
 
     `status` is free, locked or spent; `sid` is the last session it was locked for, `head` the record it stood on;
-    `acked` is the encoded Result that it acknowledged on that head (empty: none).
+    `acked` is the encoded Result that it acknowledged on that head (empty: none), `been_in`
+    the sessions that it joined there.
     """
 
     version: int
@@ -212,6 +213,7 @@ class PrivateState:
     base: Vector
     metrics: tuple[int, int, int]
     acked: bytes = b""
+    been_in: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,7 @@ def _join(s: RoundState, plan: Plan, collector: sc.Collector | None) -> None:
     vector = masked_input(s.update, s.own.own, s.rules.grid)
     root = s.draw()
     s.own, s.announced = s.own.locked(plan.sid), None
+    s.been_in.add(plan.sid)
     s.journal("locked", version=s.own.number, sid=plan.sid.hex())
     s.save()
     member = Member(plan, s.me, s.account.sign, root, vector)
@@ -105,7 +106,6 @@ def _join(s: RoundState, plan: Plan, collector: sc.Collector | None) -> None:
         code_manifest=s.manifests.code,
     )
     s.signing(signed.statement)
-    s.been_in.add(plan.sid)
     session = SessionRun(plan, s.me, member, collector, s.rules.step_seconds)
     s.session, s.joined, s.replay = session, m.Join(signed), True
     timer = SetTimer(f"session:{plan.sid.hex()}", s.rules.stall_seconds)

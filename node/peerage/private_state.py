@@ -29,6 +29,7 @@ class _File(msgspec.Struct, frozen=True):
     base: bytes
     metrics: tuple[int, int, int]
     acked: bytes = b""
+    been_in: tuple[bytes, ...] = ()
 
 
 def save_state(path: Path, state: PrivateState) -> None:
@@ -45,6 +46,7 @@ def save_state(path: Path, state: PrivateState) -> None:
         state.base.astype("<f4", copy=False).tobytes(),
         state.metrics,
         state.acked,
+        state.been_in,
     )
     partial = path.with_suffix(".partial")
     with partial.open("wb") as out:
@@ -75,4 +77,5 @@ def load_state(path: Path, parameters: int) -> PrivateState | None:
         base=np.frombuffer(file.base, "<f4").astype(np.float32),
         metrics=file.metrics,
         acked=file.acked,
+        been_in=file.been_in,
     )

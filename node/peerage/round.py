@@ -128,10 +128,11 @@ class Engine(RoundState):
             saved.base,
             Metrics(1, *saved.metrics),
             sent=saved.local if held else None,
-            sent_sid=saved.sid,
+            sent_sid=saved.sid if held else b"",
         )
-        self.been_in.add(saved.sid)
+        self.been_in = {saved.sid, *saved.been_in}
         if saved.head_transcript != NOTHING:
+            self.awaiting = saved.head
             standing.pursue(self, self.me, saved.head_transcript, saved.head_round)
         if saved.acked:
             self._remember(saved.acked)
@@ -196,8 +197,12 @@ class Engine(RoundState):
         if self.settlement is None:
             self.early.append((sender, message))
             return
-        if isinstance(message, m.Settling) and message.record != self.head.record:
+        if isinstance(message, m.Settling | m.Proposal) and message.record != self.head.record:
             self.out.append(fx.Send(sender, self.closed()))  # it closed the last round in another way than I
+        if isinstance(message, m.Settled):
+            self.settled_on.setdefault(message.record, set()).add(sender)
+            if self.settles(message.record):
+                self.rejected.discard(message.record)
         self.out += self.settlement.receive(sender, message)
 
 

@@ -16,6 +16,7 @@ from peerage.aggregation import AUXILIARY, Grid, Metrics, base_of, merge, split_
 from peerage.effects import Effect, Journal, PrivateState, Report, Save, Scored
 from peerage.membership import Membership
 from peerage.version import OwnVersion, Status
+from peerage_crypto.thresholds import colluders
 from peerage_ledger.rewards import Pay, RoundScores, pay_rounds
 from peerage_ledger.transcript import NOTHING
 
@@ -89,6 +90,8 @@ class RoundState:
         self.history: list[Judged] = []
         self.chase: Chase | None = None
         self.rejected: set[bytes] = set()  # heads of branches that lost against mine
+        self.awaiting: bytes | None = None  # after a restart: the record on which I stood in my earlier life
+        self.settled_on: dict[bytes, set[bytes]] = {}  # record -> who says that the rewards were published on it
         # my version
         base = base_of(genesis.model, genesis.step, rules.momentum)
         self.own = OwnVersion(0, Status.TRAINING, b"", base.copy(), base, Metrics(1, 0, 0, 0))
@@ -160,6 +163,10 @@ class RoundState:
         """The rewards are settled: nothing changes any more."""
         return self.settlement is not None and self.settlement.over
 
+    def settles(self, record: bytes) -> bool:
+        """More peers than can collude say that a quorum settled on this record."""
+        return len(self.settled_on.get(record, ())) > colluders(len(self.federation.registered))
+
     def news(self) -> m.Fresh:
         free = self.own.status is Status.FREE and self.candidate is None and not self.bound
         ready = free and self.head.round < self.rules.rounds
@@ -221,6 +228,7 @@ class RoundState:
             base=own.base,
             metrics=(own.own.examples, own.own.correct, own.own.loss),
             acked=m.encode(self.acked) if self.acked else b"",
+            been_in=tuple(sorted(self.been_in)),
         )
         self.out.append(Save(state))
 

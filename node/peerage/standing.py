@@ -1,7 +1,8 @@
 """Standing on records: apply the round that was closed, catch up with a longer chain, settle which of two counts.
 
 Two branches on one parent can only come of a partition (or of a peer that acknowledged, stayed away for long, and came
-back). They are never hidden, and everybody takes the same one: the longer, then the scored, then the lower record.
+back). They are never hidden, and everybody takes the same one: the one on which a quorum settled the rewards, else the
+longer, then the scored, then the lower record.
 Work that only the lost branch contains is lost with it, and nobody is paid for it.
 """
 
@@ -66,6 +67,8 @@ def on_down(s: RoundState, peer: bytes) -> None:
 def _end(s: RoundState, chase: Chase, why: str) -> None:
     s.journal("chase", owner="0x" + chase.owner.hex(), why=why)
     s.chase = None
+    if chase.owner == s.me:
+        s.awaiting = None
 
 
 def _drive(s: RoundState, chase: Chase) -> None:
@@ -97,7 +100,8 @@ def _take(s: RoundState, owner: bytes, branch: list[Judged]) -> None:
     ancestor = chain[branch[0].transcript.parents[0].record].round
     lost = s.history[ancestor:]
     if lost:
-        if _preference(branch[-1]) > _preference(s.history[-1]):
+        settled = s.settles(branch[-1].standing.record)
+        if not settled and (s.settles(s.head.record) or _preference(branch[-1]) > _preference(s.history[-1])):
             s.rejected.add(branch[-1].standing.record)
             s.out.append(Send(owner, s.closed()))
             return
@@ -147,8 +151,11 @@ def _apply(s: RoundState, judged: Judged, *, moves: bool) -> None:
         s.out.append(Phase("wait" if s.training_from is None else "train"))
     s.history.append(judged)
     s.candidate = s.scoring = s.directed = None
-    s.acked, s.bound, s.replay = None, False, True
-    s.attempts, s.distrusted, s.been_in = 0, set(), set()
+    s.attempts, s.distrusted, s.replay = 0, set(), True
+    if s.awaiting is None:  # what I did on the record of my earlier life still holds when I am back on it
+        s.acked, s.bound, s.been_in = None, False, set()
+    elif judged.standing.record == s.awaiting:
+        s.awaiting = None
     _keep(s, judged)
     standing = judged.standing
     fields = {

@@ -1,0 +1,130 @@
+"""After the last round: a quorum signs what everybody finds in its own books, and nothing else."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from peerage import effects as fx
+from peerage import messages as m
+from peerage.settlement import Due, SettlementDocument, decode_settlement
+from peerage_crypto.digest import sha256
+from peerage_crypto.identity import recover
+from peerage_crypto.thresholds import colluders, quorum
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import invariants
+from simulator import Host, Simulation
+
+
+def settling(peers: int = 4) -> tuple[Simulation, list[Host]]:
+    """All peers at the start of their settlement; nobody has proposed yet."""
+    sim = Simulation(peers, rounds=1).start()
+    while not all(h.engine.settlement for h in sim.hosts.values()):
+        sim.run(sim.now + 0.0005)
+    return sim, list(sim.hosts.values())
+
+
+def faults(effects: list[fx.Effect]) -> list[str]:
+    return [e.fields["sentence"] for e in effects if isinstance(e, fx.Journal) and e.kind == "fault"]
+
+
+def propose(document: SettlementDocument, proposer: Host, voter: Host) -> list[fx.Effect]:
+    """What a voter answers to a proposal."""
+    blob = msgspec.json.encode(document, order="deterministic")
+    message = m.Proposal(document.record, sha256(blob))
+    voter.engine.handle(fx.Received(proposer.account.address, message))
+    return voter.engine.handle(fx.Fetched(sha256(blob), blob))
+
+
+def honest_document(host: Host) -> SettlementDocument:
+    settlement = host.engine.settlement
+    dues = tuple(Due(a, str(amount)) for a, amount in sorted(settlement.totals.items()))
+    return SettlementDocument(1, 1, host.engine.head.record, dues, ())
+
+
+def test_a_run_ends_with_one_root_that_a_quorum_signed() -> None:
+    sim = Simulation(5, rounds=2).start().run()
+    invariants.check(sim)
+    root, signatures, _ = sim.published[0]
+    digest = root.digest(sim.federation.chain_id, sim.federation.vault)
+    assert len(signatures) >= quorum(5, colluders(5))
+    assert all(recover(digest, s) == peer for peer, s in signatures.items())
+    assert list(signatures) == sorted(signatures), "ascending, as the vault wants them"
+
+
+def test_an_honest_proposal_gets_a_vote() -> None:
+    _, (a, b, *_) = settling()
+    said = propose(honest_document(a), a, b)
+    assert [type(e.message) for e in said if isinstance(e, fx.Send)] == [m.RewardVote]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: msgspec.structs.replace(d, dues=d.dues[1:]),
+        lambda d: msgspec.structs.replace(d, dues=(Due(d.dues[0].account, str(10**30)), *d.dues[1:])),
+        lambda d: msgspec.structs.replace(d, epoch=2),
+        lambda d: msgspec.structs.replace(d, record=sha256(b"other")),
+        lambda d: msgspec.structs.replace(d, dues=(Due(d.dues[0].account, "many"),)),
+    ],
+    ids=["left-out", "too-much", "another-epoch", "another-record", "no-number"],
+)
+def test_a_proposal_with_other_numbers_than_mine_gets_none(change: object) -> None:
+    _, (a, b, *_) = settling()
+    blob = msgspec.json.encode(change(honest_document(a)), order="deterministic")
+    b.engine.handle(fx.Received(a.account.address, m.Proposal(a.engine.head.record, sha256(blob))))
+    said = b.engine.handle(fx.Fetched(sha256(blob), blob))
+    assert len(faults(said)) == 1
+    assert not [e for e in said if isinstance(e, fx.Send)]
+
+
+def test_a_settlement_has_one_form() -> None:
+    _, (a, *_) = settling()
+    blob = msgspec.json.encode(honest_document(a), order="deterministic")
+    assert decode_settlement(blob) == honest_document(a)
+    with pytest.raises(ValueError, match="canonical"):
+        decode_settlement(b" " + blob)
+    with pytest.raises(ValueError, match="not a settlement"):
+        decode_settlement(b"[]")
+
+
+def test_a_signature_of_another_counts_for_nobody() -> None:
+    sim = Simulation(4, rounds=1)
+
+    def steal(_s: Simulation, host: Host, effect: fx.Effect) -> list[fx.Effect]:
+        if isinstance(effect, fx.Send) and isinstance(effect.message, m.RewardVote):
+            forged = sim.hosts[max(sim.hosts)].account.sign(sha256(b"something"))
+            return [replace(effect, message=m.RewardVote(effect.message.settlement, forged))]
+        return [effect]
+
+    honest = sim.hosts
+    liar = next(iter(honest.values()))
+    sim.cheats[liar.account.address] = steal
+    sim.start().run()
+    invariants.check(sim)
+    root, signatures, _ = sim.published[0]
+    digest = root.digest(sim.federation.chain_id, sim.federation.vault)
+    assert all(recover(digest, s) == peer for peer, s in signatures.items())
+
+
+def test_who_lost_the_last_word_asks_and_is_told() -> None:
+    sim = Simulation(4, rounds=1)
+    deaf = list(sim.hosts.values())[2]
+    lost: list[m.Message] = []
+
+    def swallow(_s: Simulation, _h: Host, effect: fx.Effect) -> list[fx.Effect]:
+        if isinstance(effect, fx.Broadcast) and isinstance(effect.message, m.Settled) and not lost:
+            lost.append(effect.message)
+            return []
+        return [effect]
+
+    for host in sim.hosts.values():
+        if host is not deaf:
+            sim.cheats[host.account.address] = swallow
+    sim.start().run()
+    assert lost
+    assert all(h.finished for h in sim.hosts.values())
