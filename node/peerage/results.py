@@ -87,9 +87,11 @@ def _fetch_vectors(s: RoundState, outcome: Outcome) -> None:
 
 
 def _vectors(s: RoundState, outcome: Outcome) -> dict[bytes, bytes]:
-    """The masked vectors that the proof names, and who signed for each."""
-    manifests = outcome.session.manifests if outcome.session else ()
-    return {signed.statement.artefact: signed.signer(s.federation.domain) for signed in manifests}
+    """The masked vectors that I have to add up, and who signed for each; none when I am not a member of the roster."""
+    session, domain = outcome.session, s.federation.domain
+    if session is None or s.me not in {join.signer(domain) for join in session.joins}:
+        return {}
+    return {signed.statement.artefact: signed.signer(domain) for signed in session.manifests}
 
 
 def on_fetched(s: RoundState, artefact: bytes, blob: bytes) -> None:
@@ -138,9 +140,10 @@ def judge(s: RoundState, result: m.Result, outcome: Outcome) -> None:
         return
     proven, _, model = judged
     artefacts = {p: signed.statement.artefact for p, signed in zip(proven.u3, session.manifests, strict=True)}
-    if not outcome.blobs.keys() >= set(artefacts.values()):
+    member = s.me in proven.roster.members  # another cannot acknowledge anyway: it believes a quorum that added up
+    if member and not outcome.blobs.keys() >= set(artefacts.values()):
         return
-    faults = judge_sum(proven, session, {p: outcome.blobs[a] for p, a in artefacts.items()}, total)
+    faults = judge_sum(proven, session, {p: outcome.blobs[a] for p, a in artefacts.items()}, total) if member else []
     aggregate = sha256(canonical(model))
     if faults or aggregate != result.model or result.sid != proven.roster.plan.sid:
         _refuse(s, outcome, faults[0].sentence if faults else "its result names another model or session than its sum")
