@@ -60,11 +60,36 @@ def machine_line(machine: dict[str, Any]) -> str:
 
 
 def table(document: dict[str, Any]) -> str:
-    """Aims first, with hit or miss; then every ratio; the load says how busy the machine was."""
+    """Aims with hit or miss, the other ratios, and below them every number that was measured."""
+    aims = document["aims"]
+    words = {True: "met", False: "**missed**"}
     rows = ["| measured | | aim | |", "|---|---|---|---|"]
-    for aim in document["aims"]:
-        rows.append(f"| {aim['what']} | {aim['value']:.3g} | {aim['aim']} | {'met' if aim['met'] else '**missed**'} |")
-    shown = {f"{aim['value']:.6g}" for aim in document["aims"]}
+    rows += [f"| {aim['what']} | {number(aim['value'])} | {aim['aim']} | {words[aim['met']]} |" for aim in aims]
+    shown = {f"{aim['value']:.6g}" for aim in aims}
     others = {name: ratio for name, ratio in document["ratios"].items() if f"{ratio:.6g}" not in shown}
-    rows += [f"| {name} | {ratio:.3g} | | |" for name, ratio in others.items()]
-    return "\n".join([*rows, "", f"(load of the machine at the end: {document['machine']['load_at_end']:.1f})"])
+    rows += [f"| {name} | {number(ratio)} | | |" for name, ratio in others.items()]
+    said = [f"{title}: {', '.join(leaves(document[key]))}." for title, key in SIDES.items() if document[key]]
+    busy = f"Load of the machine at the end: {document['machine']['load_at_end']:.1f}."
+    return "\n".join([*rows, "", *said, busy])
+
+
+SIDES = {"Ours": "ours", "Beside it": "yardsticks"}
+QUOTED = {"published", "snapshot"}  # not measured in this run
+
+
+def leaves(tree: dict[str, Any], path: tuple[str, ...] = ()) -> list[str]:
+    found: list[str] = []
+    for name, value in tree.items():
+        words = name.replace("_", " ")
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            found += leaves({str(place): one for place, one in enumerate(value, 1)}, (*path, words))
+        elif isinstance(value, dict) and name not in QUOTED:
+            found += leaves(value, (*path, words))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found.append(f"{' '.join([*path, words])} {number(value)}")
+    return found
+
+
+def number(value: float) -> str:
+    """Three digits, and thousands apart: 0.0123, 12.3, 48 803."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}".replace(",", " ")

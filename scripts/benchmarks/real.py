@@ -297,24 +297,40 @@ def auditing(args: argparse.Namespace) -> Result:
     return audit_result(args, taken)
 
 
+ONE_AUDIT = """
+import sys, time
+from pathlib import Path
+from peerage import audit_run
+started = time.perf_counter()
+report = audit_run.audit(Path(sys.argv[1]))
+print(time.perf_counter() - started, len(report.findings))
+"""
+
+
 def audited(folder: Path, repeats: int) -> dict[str, float]:
-    from peerage.audit_door import audit
+    """Each audit in a process of its own: recovered signers are cached, and a second one would find them."""
     from peerage.config_toml import load_federation
 
     federation = load_federation(folder / "federation.toml")
-    findings = len(audit(folder).findings)
+    taken, findings = [], 0
+    for _ in range(repeats):
+        command = [sys.executable, "-c", ONE_AUDIT, str(folder.resolve())]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        told, found = done.stdout.split()
+        taken.append(float(told))
+        findings = int(found)
     say(f"audit: {federation.rounds} rounds, {findings} findings")
-    seconds = side_by_side({"audit": lambda: audit(folder)}, repeats)["audit"]
+    seconds = median(taken)
     return {
         "rounds": federation.rounds,
         "seconds": seconds,
         "rounds_per_second": federation.rounds / seconds,
         "findings": findings,
-        "replay_floor_seconds": re_adding(folder),
+        "reading_seconds": reading(folder),
     }
 
 
-def re_adding(folder: Path) -> float:
+def reading(folder: Path) -> float:
     """The yardstick: reading and hashing every artefact once, which no audit can do without."""
     import hashlib
 
@@ -327,7 +343,7 @@ def re_adding(folder: Path) -> float:
 
 def audit_result(args: argparse.Namespace, taken: list[dict[str, float]]) -> Result:
     last = taken[-1]
-    ratios = {"audit / reading and hashing the store": last["seconds"] / last["replay_floor_seconds"]}
+    ratios = {"audit / reading and hashing the store": last["seconds"] / last["reading_seconds"]}
     aims = [at_least("rounds a second", last["rounds_per_second"], 20.0)]
     if len(taken) > 1:
         growth = (taken[-1]["seconds"] / taken[0]["seconds"]) / (taken[-1]["rounds"] / taken[0]["rounds"])
@@ -337,7 +353,7 @@ def audit_result(args: argparse.Namespace, taken: list[dict[str, float]]) -> Res
         "audit",
         {"peers": args.peers, "repeats": args.repeats},
         {"runs": taken},
-        {"reading_seconds": last["replay_floor_seconds"]},
+        {"reading_seconds": last["reading_seconds"]},
         ratios,
         tuple(aims),
         ("1.0 in the growth is linear; below it, because each audit also has a fixed part.",),

@@ -114,6 +114,8 @@ def test_measured_figures_go_into_the_page_and_prose_stays(tmp_path):
         "machine": {"cpus": 2, "architecture": "x", "system": "y", "python": "3", "load_at_end": 0.5, "libraries": {}},
         "aims": [{"what": "a figure", "value": 1.5, "aim": "<= 1", "met": False}],
         "ratios": {"a figure too": 1.5, "ours / theirs": 0.25},
+        "ours": {"run": {"gas_used": 48803, "engine": "anvil"}},
+        "yardsticks": {"floor": 0.00123, "published": {"other": 9}},
     }
     (figures / "masking.json").write_text(json.dumps(document))
     page.write_text("prose\n<!-- figures: masking -->\nold\n<!-- end -->\n<!-- figures: gas -->\nkept\n<!-- end -->\n")
@@ -121,6 +123,8 @@ def test_measured_figures_go_into_the_page_and_prose_stays(tmp_path):
     written = page.read_text()
     assert "| a figure | 1.5 | <= 1 | **missed** |" in written
     assert "| ours / theirs | 0.25 | | |" in written
+    assert "Ours: run gas used 48 803." in written
+    assert "Beside it: floor 0.00123." in written
     assert "old" not in written
     assert written.startswith("prose\n")
     assert "kept" in written
