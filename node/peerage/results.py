@@ -1,7 +1,8 @@
 """The result of a session: recompute it, acknowledge it once, adopt it when a quorum has.
 
 A member believes no sum: it checks the session's proof, fetches every survivor's masked vector, adds them up again and
-merges. On one record it acknowledges one result. From then on it is *bound*: it tells everybody of that result again
+merges. Where that would move more than READ_ALL_BYTES to each of them (large models), it checks proof, bounds and merge
+only, and a wrong sum is the auditor's to find, with the initiator's signature under it. On one record it acknowledges one result. From then on it is *bound*: it tells everybody of that result again
 and again and joins no other session on the record, so that a result which one honest peer acknowledged is completed
 even if its initiator is gone. Only when no quorum can be had for long is it let go.
 """
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from peerage_crypto.session import SessionTranscript
 
 FETCH_ATTEMPTS = 4
+READ_ALL_BYTES = 2 << 20  # all masked vectors of a round together: 32 peers with 16k parameters, 5 with 100k
+MANY = 16  # results, and acknowledgements, that one peer may have on one record
 PATIENT_STALLS = 2  # a bound peer waits so many stalls for a quorum of acknowledgements
 
 
@@ -57,6 +60,8 @@ def on_result(s: RoundState, sender: bytes, result: m.Result) -> None:
     told = [r for r, o in s.outcomes.items() if r.sid == result.sid and o.sender == sender]
     if result.session_bytes > MAX_TRANSCRIPT_BYTES or told:
         s.fault(sender, "it announced a second or an oversized result of one session")
+        return
+    if sum(o.sender == sender for o in s.outcomes.values()) >= MANY:
         return
     s.outcomes[result] = Outcome(sender)
     s.out += [
@@ -89,9 +94,13 @@ def _fetch_vectors(s: RoundState, outcome: Outcome) -> None:
 def _vectors(s: RoundState, outcome: Outcome) -> dict[bytes, bytes]:
     """The masked vectors that I have to add up, and who signed for each; none when I am not a member of the roster."""
     session, domain = outcome.session, s.federation.domain
-    if session is None or s.me not in {join.signer(domain) for join in session.joins}:
+    if session is None or _too_much(s, session) or s.me not in {join.signer(domain) for join in session.joins}:
         return {}
     return {signed.statement.artefact: signed.signer(domain) for signed in session.manifests}
+
+
+def _too_much(s: RoundState, session: SessionTranscript) -> bool:
+    return len(session.manifests) * s.vector_bytes > READ_ALL_BYTES
 
 
 def on_fetched(s: RoundState, artefact: bytes, blob: bytes) -> None:
@@ -140,7 +149,8 @@ def judge(s: RoundState, result: m.Result, outcome: Outcome) -> None:
         return
     proven, _, model = judged
     artefacts = {p: signed.statement.artefact for p, signed in zip(proven.u3, session.manifests, strict=True)}
-    member = s.me in proven.roster.members  # another cannot acknowledge anyway: it believes a quorum that added up
+    # Who is no member cannot acknowledge anyway: it believes a quorum that added up.
+    member = s.me in proven.roster.members and not _too_much(s, session)
     if member and not outcome.blobs.keys() >= set(artefacts.values()):
         return
     faults = judge_sum(proven, session, {p: outcome.blobs[a] for p, a in artefacts.items()}, total) if member else []
@@ -207,6 +217,8 @@ def on_ack(s: RoundState, sender: bytes, message: m.Ack) -> None:
     signed = message.signed
     if not signed.is_by(sender, s.federation.domain):
         s.fault(sender, "it sent an acknowledgement that it did not sign")
+        return
+    if sum(sender in acks for acks in s.acks.values()) >= MANY and sender not in s.acks.get(signed.statement.sid, {}):
         return
     known = s.acks.setdefault(signed.statement.sid, {}).setdefault(sender, signed)
     if known.statement != signed.statement:
