@@ -2,9 +2,10 @@
 
 A member believes no sum: it checks the session's proof, fetches every survivor's masked vector, adds them up again and
 merges. Where that would move more than READ_ALL_BYTES to each of them (large models), it checks proof, bounds and merge
-only, and a wrong sum is the auditor's to find, with the initiator's signature under it. On one record it acknowledges one result. From then on it is *bound*: it tells everybody of that result again
-and again and joins no other session on the record, so that a result which one honest peer acknowledged is completed
-even if its initiator is gone. Only when no quorum can be had for long is it let go.
+only, and a wrong sum is the auditor's to find, with the initiator's signature under it. On one record it acknowledges
+one result. From then on it is *bound*: it tells everybody of that result again and again and joins no other session on
+the record, so that a result which one honest peer acknowledged is completed even if its initiator is gone. Only when no
+quorum can be had for long is it let go.
 """
 
 from __future__ import annotations
