@@ -83,10 +83,12 @@ def deploy(
     ],
     password_file: Annotated[Path | None, typer.Option(help="Its password; or PEERAGE_PASSWORD.")] = None,
     peer: Annotated[list[str] | None, typer.Option(help="An address that gets the stake; may be repeated.")] = None,
+    fund: Annotated[bool, typer.Option("--fund", help="Send each --peer 0.1 ether too, for its gas.")] = False,
     out: Annotated[Path, typer.Option(help="Where the addresses go.")] = Path("deployment.json"),
     json: Annotated[bool, typer.Option("--json", help="Print deployment.json on stdout.")] = False,
 ) -> None:
     """Put a federation's contracts on a chain; peers and auditors need the deployment.json that it writes."""
+    from peerage.chain_side import share_gas_money
     from peerage.cli_run import assemble
     from peerage.config_toml import federation_hash
     from peerage.keys import load_account, read_password
@@ -97,12 +99,15 @@ def deploy(
     if out.exists():
         raise InputError(f"{out} exists already: name another --out, or move it away")
     stake = int(settings.rewards.min_stake)
+    account, peers = load_account(keystore, read_password(password_file)), [_address(text) for text in peer or []]
+    if fund:
+        share_gas_money(rpc, settings.ledger.chain_id, account, peers)
     deployment, sent = put(
         rpc,
-        load_account(keystore, read_password(password_file)),
+        account,
         federation_hash(settings),
         chain_id=settings.ledger.chain_id,
-        peers={_address(text): stake for text in peer or []},
+        peers=dict.fromkeys(peers, stake),
         pool=int(settings.rewards.pool),
         min_stake=stake,
     )

@@ -3,7 +3,9 @@
 import contextlib
 import importlib
 import multiprocessing
+import os
 import signal
+import socket
 import sys
 import threading
 from dataclasses import replace
@@ -11,6 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import msgspec
+from eth_utils.address import to_checksum_address
 from msgspec.structs import replace as with_
 
 from peerage import keys
@@ -20,8 +23,9 @@ from peerage.live import amount, percent
 from peerage.node_file import NodeFile, read_node_file
 from peerage.rundir import open_run_dir, write_whole
 from peerage.status import PeerSpec, receive_status
-from peerage_crypto.errors import InputError
+from peerage_crypto.errors import InputError, Unreachable
 from peerage_ledger.deployment import Deployment
+from peerage_ledger.rpc import connect
 
 
 def run_node(file: Path, *, resume: bool, runner: str = RUN_PEER) -> int:
@@ -39,8 +43,9 @@ def run_node(file: Path, *, resume: bool, runner: str = RUN_PEER) -> int:
     ours, theirs = multiprocessing.Pipe(duplex=True)
 
     def stop(_number: int, _frame: object) -> None:
-        with contextlib.suppress(OSError):
-            ours.close()  # EOF: the peer finishes what it writes and returns
+        # EOF for the peer, which finishes what it writes and returns; its last words are still read
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(ours.fileno())) as mine:
+            mine.shutdown(socket.SHUT_WR)
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
@@ -52,8 +57,7 @@ def run_node(file: Path, *, resume: bool, runner: str = RUN_PEER) -> int:
 def _prepare(settings: NodeFile, folder: Path, *, resume: bool) -> PeerSpec:
     secrets = folder / settings.secrets
     secret = folder / settings.password_file if settings.password_file else None
-    keys.load_keys(secrets, settings.name, keys.read_password(secret))  # a wrong password is said before anything runs
-    run = open_run_dir(folder / settings.run_dir, force=False, resume=resume)
+    account = keys.load_keys(secrets, settings.name, keys.read_password(secret)).account  # says a wrong password first
     federation = load_federation(folder / settings.federation)
     if not 0 <= settings.index < federation.peers:
         raise InputError(f"index = {settings.index} is none of this federation's 0 to {federation.peers - 1}")
@@ -62,10 +66,13 @@ def _prepare(settings: NodeFile, folder: Path, *, resume: bool) -> PeerSpec:
         source=settings.data_source or federation.data.source,
         data_dir=settings.data_dir or federation.data.data_dir,
     )
-    write_whole(run.federation, to_toml(with_(federation, data=data)).encode())
     deployment = Deployment.read(folder / settings.deployment)
     if settings.rpc:
         deployment = replace(deployment, rpc=settings.rpc)
+    _check_gas_money(deployment, account.address)
+    run = open_run_dir(folder / settings.run_dir, force=False, resume=resume)
+    run.peer(settings.name).mkdir(exist_ok=True)
+    write_whole(run.federation, to_toml(with_(federation, data=data)).encode())
     deployment.write(run.deployment)
     return PeerSpec(
         name=settings.name,
@@ -80,6 +87,21 @@ def _prepare(settings: NodeFile, folder: Path, *, resume: bool) -> PeerSpec:
         own_rows=bool(settings.data_source),
         resume=resume,
     )
+
+
+def _check_gas_money(deployment: Deployment, address: bytes) -> None:
+    """A peer without ether would wait for its own registration in silence. InputError too for a chain that is none."""
+    try:
+        have = int(
+            connect(deployment.rpc, deployment.chain_id).call("eth_getBalance", f"0x{address.hex()}", "latest"), 16
+        )
+    except Unreachable:
+        return  # it waits for its chain, as it does later on
+    if have == 0:
+        raise InputError(
+            f"{to_checksum_address(address)} has no ether on {deployment.rpc}, so it cannot pay for gas: send it some "
+            "(`peerage deploy --fund` does)"
+        )
 
 
 def _print(pipe: Connection) -> None:

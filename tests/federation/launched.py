@@ -177,9 +177,10 @@ class Launched:
         """Every living process that this command has started, itself included."""
         return {pid for pid in _all_pids() if self.mark in _read(pid, "environ") and _state(pid) not in {"Z", ""}}
 
-    def pids_of(self, words: str) -> set[int]:
-        """Those whose command line has these words."""
-        return {pid for pid in self.pids() if words in _read(pid, "cmdline")}
+    def pids_of(self, words: str, *, without: str = "\n") -> set[int]:
+        """Those whose command line has these words and not those."""
+        lines = {pid: _read(pid, "cmdline") for pid in self.pids()}
+        return {pid for pid, line in lines.items() if words in line and without not in line}
 
 
 def run(arguments: list[object], folder: Path, **environment: str) -> Launched:
