@@ -119,7 +119,7 @@ def on_join(s: RoundState, sender: bytes, message: m.Join) -> None:
     """A join is gossiped to all: the roster must contain every one that I saw."""
     session = s.session
     if session is None or message.signed.statement.sid != session.sid:
-        s.early.append((sender, message))
+        s.keep_early(sender, message)
         return
     if not message.signed.is_by(sender, session.plan.domain):
         s.fault(sender, "it sent a join that it did not sign")

@@ -113,7 +113,8 @@ def leave(s: RoundState, why: str) -> None:
 def on_abstained(s: RoundState, sender: bytes, message: m.Abstained) -> None:
     """Somebody signed that it has not voted and never will."""
     signed = message.signed
-    if signed.is_by(sender, s.federation.domain):
+    mine = {session.sid for session in (s.left, s.session) if session}
+    if signed.statement.sid in mine and signed.is_by(sender, s.federation.domain):
         s.abstentions.setdefault(signed.statement.sid, set()).add(sender)
         _maybe_aborted(s, signed.statement.sid)
 

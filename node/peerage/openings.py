@@ -52,7 +52,7 @@ def on_direction(s: RoundState, sender: bytes, message: m.Direction) -> None:
     """The initiator asks everybody to open for this direction: one per session."""
     candidate = s.candidate
     if candidate is None or message.sid != candidate.sid:
-        s.early.append((sender, message))
+        s.keep_early(sender, message)
         return
     if sender != candidate.proven.roster.plan.initiator:
         return
@@ -121,7 +121,7 @@ def _open(s: RoundState, direction: NDArray[np.int64], *, is_mine: bool) -> None
 def on_pledge(s: RoundState, sender: bytes, message: Pledge) -> None:
     """A survivor signed the direction for which it will open; a second one that differs convicts it."""
     if s.candidate is None or s.gate is None or message.sid != s.candidate.sid:
-        s.early.append((sender, message))
+        s.keep_early(sender, message)
         return
     if not message.signed.is_by(sender, s.federation.domain):
         s.fault(sender, "it sent a pledge that it did not sign")

@@ -63,8 +63,8 @@ class Engine(RoundState):
                 self._on_message(sender, message)
             case fx.Fetched(artefact, blob):
                 self._on_fetched(artefact, blob)
-            case fx.Unfetched(_, artefact):
-                self._on_unfetched(artefact)
+            case fx.Unfetched(owner, artefact):
+                self._on_unfetched(owner, artefact)
             case fx.PeerUp(peer):
                 freshness.on_up(self, peer)
             case fx.PeerDown(peer):
@@ -85,10 +85,10 @@ class Engine(RoundState):
     def _go_on(self) -> None:
         while self.replay:
             self.replay = False
-            early = list(self.early)
-            self.early.clear()
-            for sender, message in early:
-                self._on_message(sender, message)
+            early, self.early = self.early, {}
+            for sender, messages in early.items():
+                for message in messages:
+                    self._on_message(sender, message)
         if self.chase and self.chase.owner == self.me:
             return  # first find out where I stood in my earlier life
         freshness.train_if_due(self)
@@ -150,9 +150,9 @@ class Engine(RoundState):
         openings.on_fetched(self, artefact, blob)
         standing.on_fetched(self, artefact, blob)
 
-    def _on_unfetched(self, artefact: bytes) -> None:
+    def _on_unfetched(self, owner: bytes, artefact: bytes) -> None:
         if self.session:
-            leaving.run(self, self.session.unfetched(artefact))
+            leaving.run(self, self.session.unfetched(owner, artefact))
         results.on_unfetched(self, artefact)
         standing.on_unfetched(self, artefact)
 
@@ -190,12 +190,12 @@ class Engine(RoundState):
         if self.session and self.session.sid == message.sid:
             leaving.run(self, self.session.receive(sender, message))
         elif self.closing is None or self.closing.sid != message.sid:
-            self.early.append((sender, message))
+            self.keep_early(sender, message)
 
     def on_settling(self, sender: bytes, message: Any) -> None:  # noqa: ANN401 - one of four settlement messages
         """A message of the settlement; one that comes before the last round is closed waits."""
         if self.settlement is None:
-            self.early.append((sender, message))
+            self.keep_early(sender, message)
             return
         if isinstance(message, m.Settling | m.Proposal) and message.record != self.head.record:
             self.out.append(fx.Send(sender, self.closed()))  # it closed the last round in another way than I

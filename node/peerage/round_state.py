@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float32]
 
-EARLY_MESSAGES = 512  # messages kept for a session or a round that this peer has not reached yet
+EARLY_MESSAGES = 64  # of each peer kept for a session or a round that I have not reached yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class RoundState:
         # the end
         self.settlement: Settlement | None = None
         # what came too early
-        self.early: deque[tuple[bytes, Message]] = deque(maxlen=EARLY_MESSAGES)
+        self.early: dict[bytes, deque[Message]] = {}  # by sender, so that nobody crowds out another
         self.replay = False
 
     # -- where I stand -------------------------------------------------------------------------------------------------
@@ -231,6 +231,10 @@ class RoundState:
             been_in=tuple(sorted(self.been_in)),
         )
         self.out.append(Save(state))
+
+    def keep_early(self, sender: bytes, message: Message) -> None:
+        """A message for something that I have not reached yet; it is looked at again when I have moved."""
+        self.early.setdefault(sender, deque(maxlen=EARLY_MESSAGES)).append(message)
 
     def stand_on(self, model: Vector, step: Vector, *, consumed: bool) -> None:
         """Move my local work onto a new model; `consumed` says that the model contains what I sent."""

@@ -6,7 +6,7 @@ to its own member.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from typing import TYPE_CHECKING
 
 from peerage.effects import Broadcast, Effect, FetchArtefact, Journal, Report, Send, SetTimer, Store
@@ -47,8 +47,9 @@ class SessionRun:
         self._stage = member.stage if member else None
         self._step_seconds = step_seconds
         self._timer_for: sc.Step | None = None
-        self._fetching: dict[bytes, bytes] = {}  # artefact -> owner, for the collector
-        self._probing: dict[bytes, bytes] = {}  # artefact -> owner, for the member
+        # artefact -> owners (two, when one copies the other's manifest), for the collector
+        self._fetching: defaultdict[bytes, set[bytes]] = defaultdict(set)
+        self._probing: defaultdict[bytes, set[bytes]] = defaultdict(set)  # the same, for the member
         self._local: deque[SessionMessage] = deque()
         self._retries: Counter[bytes] = Counter()
 
@@ -93,24 +94,27 @@ class SessionRun:
     def fetched(self, artefact: bytes, blob: bytes) -> list[Effect]:
         """A masked vector arrived, for the collector, or for the member that probed it."""
         effects: list[Effect] = []
-        if self.member and artefact in self._probing:
-            self._member_effects(effects, self.member.on_probe(self._probing.pop(artefact), alive=True))
-        if self.collector and artefact in self._fetching:
-            self._collector_effects(effects, self.collector.on_vector(self._fetching.pop(artefact), blob))
+        if self.member:
+            for owner in sorted(self._probing.pop(artefact, ())):
+                self._member_effects(effects, self.member.on_probe(owner, alive=True))
+        if self.collector:
+            for owner in sorted(self._fetching.pop(artefact, ())):
+                self._collector_effects(effects, self.collector.on_vector(owner, blob))
         return self._drain(effects)
 
-    def unfetched(self, artefact: bytes) -> list[Effect]:
-        """A masked vector cannot be had."""
+    def unfetched(self, owner: bytes, artefact: bytes) -> list[Effect]:
+        """A masked vector cannot be had from this owner."""
         effects: list[Effect] = []
-        if self.member and artefact in self._probing:
-            self._member_effects(effects, self.member.on_probe(self._probing.pop(artefact), alive=False))
-        if self.collector and artefact in self._fetching:
-            owner = self._fetching[artefact]
-            self._retries[artefact] += 1
-            if self._retries[artefact] < FETCH_ATTEMPTS and self.collector.expects(owner):
+        if self.member and owner in self._probing.get(artefact, ()):
+            self._probing[artefact].discard(owner)
+            self._member_effects(effects, self.member.on_probe(owner, alive=False))
+        if self.collector and owner in self._fetching.get(artefact, ()):
+            self._retries[owner] += 1
+            if self._retries[owner] < FETCH_ATTEMPTS and self.collector.expects(owner):
                 effects.append(FetchArtefact(owner, artefact, self.plan.vector_bytes))
             else:
-                self._collector_effects(effects, self.collector.on_lost_vector(self._fetching.pop(artefact)))
+                self._fetching[artefact].discard(owner)
+                self._collector_effects(effects, self.collector.on_lost_vector(owner))
         return self._drain(effects)
 
     # -- translation ---------------------------------------------------------------------------------------------------
@@ -171,7 +175,7 @@ class SessionRun:
                 case sm.Keep(blob):
                     effects.append(Store(blob))
                 case sm.Probe(owner, artefact, length):
-                    self._probing[artefact] = owner
+                    self._probing[artefact].add(owner)
                     effects.append(FetchArtefact(owner, artefact, length))
                 case sm.Refuse(culprit, sentence):
                     self.over = sentence
@@ -193,7 +197,7 @@ class SessionRun:
                     effects.append(Broadcast(message))
                     self._local.append(message)
                 case sc.Fetch(owner, artefact, length):
-                    self._fetching[artefact] = owner
+                    self._fetching[artefact].add(owner)
                     effects.append(FetchArtefact(owner, artefact, length))
                 case sc.Blame(culprit, sentence):
                     self._fault(effects, culprit, sentence)

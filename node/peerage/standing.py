@@ -151,7 +151,7 @@ def _apply(s: RoundState, judged: Judged, *, moves: bool) -> None:
         s.out.append(Phase("wait" if s.training_from is None else "train"))
     s.history.append(judged)
     s.candidate = s.scoring = s.directed = None
-    s.attempts, s.distrusted, s.replay = 0, set(), True
+    s.attempts, s.distrusted, s.abstentions, s.replay = 0, set(), {}, True
     if s.awaiting is None:  # what I did on the record of my earlier life still holds when I am back on it
         s.acked, s.bound, s.been_in = None, False, set()
     elif judged.standing.record == s.awaiting:

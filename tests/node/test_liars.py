@@ -341,6 +341,39 @@ def test_a_forged_vote_names_its_liar() -> None:
     assert blamed(sim, liar, "its vote is for something else")
 
 
+def test_who_copies_anothers_masked_vector_drives_nobody_out() -> None:
+    seen: list[m.Message] = []
+
+    def copy(sim: Simulation, liar: Host, _to: bytes, x: m.Message) -> list[m.Message]:
+        theirs = next(y for y in seen if y.sid == x.sid).signed.statement
+        mine = x.signed.statement
+        copied = {"masked_root": theirs.masked_root, "artefact": theirs.artefact}
+        liar.holdings |= {k: v for h in sim.hosts.values() for k, v in h.holdings.items() if k == theirs.artefact}
+        signed = sign(msgspec.structs.replace(mine, **copied), liar.account, sim.federation.domain)
+        return [Manifest(x.sid, signed)]
+
+    def note(_s: Simulation, _h: Host, _to: bytes, x: m.Message) -> None:
+        if isinstance(x, Manifest):
+            seen.append(x)
+
+    sim = Simulation(5, seed=3, rounds=2)
+    liar = others(sim, first_initiator(sim))[-1]
+    sim.watchers.append(note)
+    edit = once(Manifest, copy)
+
+    def last_to_speak(sim: Simulation, host: Host, effect: fx.Effect) -> list[fx.Effect]:
+        if isinstance(effect, fx.Broadcast) and isinstance(effect.message, Manifest) and not seen:
+            sim.at(0.05, lambda: [sim.carry(host, e) for e in lies(edit)(sim, host, effect)])
+            return []
+        return lies(edit)(sim, host, effect)
+
+    sim.cheats[liar.account.address] = last_to_speak
+    sim.start().run()
+    invariants.check(sim)
+    assert not blamed(sim, liar, "left out a peer")
+    assert all(len(j.proven.u3) >= 4 for j in next(h for h in others(sim, liar)).engine.history)
+
+
 def test_two_acknowledgements_of_one_session_convict() -> None:
     def two(sim: Simulation, liar: Host, _to: bytes, x: m.Message) -> list[m.Message]:
         if not isinstance(x, m.Ack):
