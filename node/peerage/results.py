@@ -196,8 +196,9 @@ def remember(s: RoundState, result: m.Result) -> None:
 
 def tell(s: RoundState, to: bytes) -> None:
     """Tell one peer of the result that I am bound to."""
-    if s.bound and s.acked and s.acked.sid in s.acks:
-        s.out += [Send(to, s.acked), Send(to, m.Ack(s.acks[s.acked.sid][s.me]))]
+    mine = s.acks.get(s.acked.sid, {}).get(s.me) if s.acked else None
+    if s.bound and s.acked and mine:  # after a restart mine is there when the result was judged again
+        s.out += [Send(to, s.acked), Send(to, m.Ack(mine))]
 
 
 def on_result_timer(s: RoundState, sid: bytes) -> None:
