@@ -5,6 +5,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from peerage.config import DataSettings, Federation
+from peerage_crypto.errors import InputError
 
 
 def agreed(federation: Federation) -> Federation:
@@ -28,6 +29,8 @@ def agreed(federation: Federation) -> Federation:
 def _with_absolute_paths(data: DataSettings) -> DataSettings:
     kind, _, path = data.source.partition(":")
     source = f"csv:{Path(path).absolute()}" if kind == "csv" else _file_factory(data.source)
+    if kind == "mnist" and not Path(data.data_dir).is_dir():
+        raise InputError(f"there is no folder {data.data_dir}: name the one with the IDX files (--data-dir)")
     return replace(
         data, source=source, data_dir=_absolute(data.data_dir), validation_file=_absolute(data.validation_file)
     )
@@ -39,4 +42,6 @@ def _absolute(path: str) -> str:
 
 def _file_factory(name: str) -> str:
     file, _, attribute = name.rpartition(":")
+    if file.endswith(".py") and not Path(file).is_file():
+        raise InputError(f"there is no file {file}, from which {name} would come")
     return f"{Path(file).absolute()}:{attribute}" if file.endswith(".py") else name

@@ -142,9 +142,14 @@ def test_paths_are_made_absolute_so_that_a_run_resumes_from_anywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    settled = agreed(
-        Federation(data=DataSettings(source="mnist", data_dir="d"), model=ModelSettings(factory="my.py:net"))
-    )
+    federation = Federation(data=DataSettings(source="mnist", data_dir="d"), model=ModelSettings(factory="my.py:net"))
+    with pytest.raises(InputError, match="there is no folder d"):
+        agreed(federation)
+    (tmp_path / "d").mkdir()
+    with pytest.raises(InputError, match=r"there is no file my\.py"):
+        agreed(federation)
+    (tmp_path / "my.py").touch()
+    settled = agreed(federation)
     assert settled.data.data_dir == str(tmp_path / "d")
     assert settled.model.factory == f"{tmp_path}/my.py:net"
 
