@@ -324,13 +324,23 @@ class Hub:
                 continue
             header, chunk = self.uploads.answer(request)
             head = encode(header)
+            if self._answered([route.bytes, head, chunk]):
+                self._sent("bulk_sent", (len(head), len(chunk)), frames=1)
+
+    def _answered(self, answer: list[bytes | memoryview]) -> bool:
+        """False if it asked beyond its credits, or is gone: its loss, it will ask again."""
+        for _ in range(2):
             try:
-                self.doors.bulk.send_multipart([route.bytes, head, chunk], zmq.NOBLOCK, copy=False)
+                self.doors.bulk.send_multipart(answer, zmq.NOBLOCK, copy=False)
             except zmq.ZMQError as error:
-                if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
+                if error.errno == zmq.EHOSTUNREACH:
+                    return False
+                if error.errno != zmq.EAGAIN:
                     raise
-                continue  # it asked beyond its credits, or is gone: its loss, it will ask again
-            self._sent("bulk_sent", (len(head), len(chunk)), frames=1)
+                self.doors.bulk.get(zmq.EVENTS)  # in a burst libzmq learns only when asked what has already left
+            else:
+                return True
+        return False
 
     # -- small change --------------------------------------------------------------------------------------------------
 
