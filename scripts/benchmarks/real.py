@@ -27,7 +27,7 @@ WEIGHTS_OF = 75  # parameters of the digits model per hidden unit: 64 in, 1 bias
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("bytes", help="bytes per peer and round over 4 bytes a parameter")
-    sizes(parser, peers=8, rounds=4, parameters=100_000)
+    sizes(parser, peers=8, rounds=3, parameters=1_000_000)
     parser.add_argument("--keep", type=Path, help="keep the first run here, for `scripts/bench audit --runs`")
     parser.add_argument("--ring-bits", type=int, nargs="+", default=[32, 16])
     parser.set_defaults(measure=count_bytes)
@@ -117,7 +117,10 @@ def count_bytes(args: argparse.Namespace) -> Result:
         {"bytes_per_parameter": 4},
         ratios,
         tuple(aims),
-        ("Everybody pulls every masked vector and re-adds the sum before signing: each sends its vector to each.",),
+        (
+            "A member's vector goes to the initiator, who sends the sum back to each. Where all vectors of a round are",
+            "2 MiB or less together, every member pulls all of them and adds them up itself: n - 1 times the bytes.",
+        ),
     )
 
 
