@@ -107,6 +107,7 @@ class Engine(RoundState):
             membership=self.membership,
             patience=self.rules.patience,
             stagger=self.rules.stagger,
+            disputed=next((self.disputed[r] for j in self.history if (r := j.standing.record) in self.disputed), ""),
         )
         self.out += self.settlement.start()
         self.replay = True

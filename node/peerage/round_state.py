@@ -122,6 +122,7 @@ class RoundState:
         self.let_go = False  # and whether they have left
         self.gate: Gate | None = None  # holds my numbers back until a quorum has pledged the same direction
         # the end
+        self.disputed: dict[bytes, str] = {}  # records with a number that cannot be right: I sign no pay on them
         self.settlement: Settlement | None = None
         # what came too early
         self.early: dict[bytes, deque[Message]] = {}  # by sender, so that nobody crowds out another

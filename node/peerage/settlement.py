@@ -103,10 +103,12 @@ class Settlement:
         membership: Membership,
         patience: float,
         stagger: float,
+        disputed: str = "",
     ) -> None:
         self.me, self.account, self.federation, self.head = me, account, federation, head
         self.totals, self.records, self.membership = totals, records, membership
         self._wait, self._rank = patience, stagger * membership.rank(head.record)
+        self._disputed = disputed  # why I sign nothing: a number among those to be paid cannot be right
         self._mine: bytes | None = None
         self._emissions: dict[bytes, bytes] = {}
         self._proposed: tuple[bytes, SettlementDocument] | None = None
@@ -169,7 +171,7 @@ class Settlement:
         return []
 
     def _propose(self) -> list[Effect]:
-        if self._mine is None:
+        if self._mine is None or self._disputed:
             return []
         dues = tuple(Due(account, str(amount)) for account, amount in sorted(self.totals.items()))
         emissions = tuple(LastEmissions(p, e) for p, e in sorted(self._emissions.items()))
@@ -194,6 +196,8 @@ class Settlement:
         except ValueError as error:
             return self._fault(proposer, f"it proposed a settlement that does not hold: {error}")
         emissions = {e.peer: e.emissions for e in document.emissions}
+        if self._disputed:
+            return self._fault(proposer, f"this peer signs no settlement of wrong numbers: {self._disputed}")
         if totals != self.totals or document.epoch != EPOCH or document.record != self.head.record:
             return self._fault(proposer, "it proposed a settlement with other totals than the rounds give")
         if emissions.get(self.me, self._mine) != self._mine:

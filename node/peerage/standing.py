@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from peerage.aggregation import canonical, split_sum
 from peerage.chase import Chase
 from peerage.effects import Journal, Phase, Progress, Report, Send, Store
 from peerage.results import judge, release
-from peerage.scoring_step import direction_bytes
+from peerage.scoring_step import direction_bytes, ring_direction
 from peerage_crypto.digest import sha256
+from peerage_crypto.opening import add_up
 from peerage_ledger.judgement import judge_round
 from peerage_ledger.rewards import totals
 from peerage_ledger.transcript import NOTHING
@@ -184,7 +187,10 @@ def _keep(s: RoundState, judged: Judged) -> None:
 
 
 def _check_my_number(s: RoundState, judged: Judged) -> None:
-    """The recorded number of my update must be its own: only I can know."""
+    """The recorded number of my update must be its own, which only I can know; and all must add up to < sum , g >.
+
+    Where they do not, I stand on the record all the same, because training goes on, but sign no settlement with it.
+    """
     scored, session = s.scored, s.closing
     if scored is None or s.update is None or session is None or scored.sid != judged.transcript.sid:
         return
@@ -193,9 +199,15 @@ def _check_my_number(s: RoundState, judged: Judged) -> None:
     if judged.transcript.direction != sha256(direction_bytes(scored.direction)):
         return
     number = judged.transcript.numbers[judged.proven.u3.index(s.me)]
-    own = sum(int(q) * int(g) for q, g in zip(s.update, scored.direction, strict=True))
+    own = int(np.dot(s.update, scored.direction))  # exact: ||q|| ||g|| < 2^(w-1) bounds every partial sum
+    wrong = ""
     if number is not None and number != own:
-        s.fault(judged.proven.roster.plan.initiator, "the number recorded for this peer is not its own")
+        wrong = "the number recorded for this peer is not its own"
+    elif not add_up(judged.transcript.numbers, judged.update_sum, ring_direction(scored.direction, judged.proven)):
+        wrong = "the recorded numbers do not add up to the one of the sum"
+    if wrong:
+        s.disputed[judged.standing.record] = f"round {judged.transcript.round}: {wrong}"
+        s.fault(judged.proven.roster.plan.initiator, wrong)
 
 
 def _progress(s: RoundState, judged: Judged) -> None:

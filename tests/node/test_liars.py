@@ -22,7 +22,7 @@ from peerage_crypto.opening import Openings, Pledge, values_digest
 from peerage_crypto.secagg_collector import ring_bytes
 from peerage_crypto.session import Ballot, Certificate, Frozen, Manifest, Revealed, RosterMessage, Survivors
 from peerage_crypto.statements import ResultAck, Signed, Vote, sign
-from peerage_ledger.transcript import NOTHING, decode_session, encode
+from peerage_ledger.transcript import NOTHING, decode_round, decode_session, encode, record_of
 
 Edit = Callable[[Simulation, Host, bytes, m.Message], "list[m.Message]"]
 
@@ -454,3 +454,36 @@ def test_of_two_concurrent_initiators_the_lower_name_wins(seed: int) -> None:
     assert len(opened) >= 2
     assert {h.engine.history[0].transcript.sid for h in sim.hosts.values()} == {min(opened, key=sha256)}
     assert next(iter(sim.hosts.values())).engine.history[0].transcript.direction != NOTHING
+
+
+def test_who_finds_a_wrong_number_of_its_own_in_a_record_signs_no_pay_on_it() -> None:
+    sim = Simulation(5, rounds=1, seed=3)
+    liar = first_initiator(sim)
+    victim = others(sim, liar)[0].account.address
+    renamed: dict[bytes, bytes] = {}
+
+    def cheat(sim: Simulation, host: Host, effect: fx.Effect) -> list[fx.Effect]:
+        match effect:
+            case fx.Store(blob) if blob.startswith(b'{"schema":1,"round"') and b'"aggregate"' in blob:
+                t = decode_round(blob)
+                judged = host.engine.history[-1] if host.engine.history else None
+                survivors = judged.proven.u3 if judged else host.engine.candidate.proven.u3
+                moved = dict(zip(survivors, t.numbers, strict=True))
+                moved[victim] -= 1000
+                moved[liar.account.address] += 1000
+                forged = encode(msgspec.structs.replace(t, numbers=tuple(moved[p] for p in survivors)))
+                renamed[sha256(blob)] = forged
+                return [fx.Store(forged)]
+            case fx.Broadcast(m.Closed(sid, _, round_, transcript)) if transcript in renamed:
+                judged, forged = host.engine.history[-1], renamed[transcript]
+                record = record_of(decode_round(forged), sha256(forged), judged.proven, judged.session)
+                return [fx.Broadcast(m.Closed(sid, record.record_hash(), round_, sha256(forged)))]
+            case _:
+                return [effect]
+
+    sim.cheats[liar.account.address] = cheat
+    sim.start().run(120)
+    told = [j.fields["sentence"] for j in sim.hosts[victim].journal if j.kind == "fault"]
+    assert renamed
+    assert any("not its own" in sentence for sentence in told)
+    assert all(victim not in signatures for _, signatures, _ in sim.published)
