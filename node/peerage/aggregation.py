@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from peerage_crypto.errors import InputError
 from peerage_crypto.fixedpoint import clip_norm, into_ring, quantise, ring, to_signed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
     from peerage_crypto.fixedpoint import Ring
 
     Vector = NDArray[np.float32]
@@ -96,7 +98,7 @@ def sum_within_bounds(update_sum: NDArray[np.int64], members: int, grid: Grid) -
 
 
 def carry_over(local: Vector, old_base: Vector, new_base: Vector) -> Vector:
-    """local := W' + (local - old base): work that no aggregate contains yet moves along."""
+    """Local := W' + (local - old base): work that no aggregate contains yet moves along."""
     return (new_base.astype(np.float64) + (local.astype(np.float64) - old_base.astype(np.float64))).astype(np.float32)
 
 

@@ -128,7 +128,7 @@ class Crew:
         sentence = said or f"ended with exit code {peer.process.exitcode}"
         if peer.process.exitcode == EXIT_INPUT:
             raise InputError(f"{name}: {sentence}")
-        if status is None or status.state in {"starting", "failed"} and self.times.ready is None:
+        if status is None or (status.state in {"starting", "failed"} and self.times.ready is None):
             raise Unreachable(f"{name} did not come up: {sentence} (see peers/{name}/log.txt); the others wait for all")
         self.lost[name] = sentence
         self.view = self.view.with_away(name, away=True)

@@ -12,18 +12,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from peerage.aggregation import AUXILIARY
 from peerage_crypto.digest import sha256
 from peerage_crypto.fixedpoint import into_ring
 from peerage_crypto.opening import Opened, Openings, open_numbers, pair_numbers, values_digest
 from peerage_crypto.statements import Opening, Signed
 from peerage_ledger.transcript import NOTHING, SCHEMA, RoundTranscript, Versioned
 
-from peerage.aggregation import AUXILIARY
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
     from peerage_crypto.secagg_judge import Proven
     from peerage_crypto.session import SessionTranscript
     from peerage_crypto.statements import ResultAck
@@ -78,7 +79,7 @@ def direction_bytes(direction: NDArray[np.int64]) -> bytes:
 
 
 def direction_from(blob: bytes, parameters: int) -> NDArray[np.int64]:
-    """g from its artefact; ValueError on another length."""
+    """G from its artefact; ValueError on another length."""
     if len(blob) != 4 * parameters:
         msg = f"a direction of {len(blob)} bytes where the layout has {4 * parameters}"
         raise ValueError(msg)
@@ -93,7 +94,7 @@ def agree(a: NDArray[np.int64], b: NDArray[np.int64]) -> bool:
 
 
 def ring_direction(direction: NDArray[np.int64], proven: Proven) -> NDArray[np.unsignedinteger]:
-    """g over the whole masked vector: nothing is opened of the auxiliary coordinates."""
+    """G over the whole masked vector: nothing is opened of the auxiliary coordinates."""
     return into_ring(np.concatenate([np.zeros(AUXILIARY, np.int64), direction]), proven.roster.plan.ring)
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Final
 
 import msgspec
 
-from peerage.emissions.factors import Factor  # noqa: TC001 - the decoder needs the types
-from peerage.emissions.labels import Label  # noqa: TC001
+from peerage.emissions.factors import Factor
+from peerage.emissions.labels import Label
 from peerage_crypto.errors import InputError
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]

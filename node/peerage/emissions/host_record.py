@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from peerage.emissions.factors import Factor, co2e_ug
-from peerage.emissions.host import Count  # noqa: TC001 - the decoder needs the types
+from peerage.emissions.host import Count
 from peerage.emissions.labels import RAM_SPREAD, Band, Label, spread, widen
 from peerage.emissions.record import BadRecord, EmissionRecord, HostId, ShortText
 

@@ -13,7 +13,7 @@ import msgspec
 
 from peerage.emissions import attribution
 from peerage.emissions.factors import Factor, co2e_ug
-from peerage.emissions.host import Count  # noqa: TC001 - the decoder needs the type
+from peerage.emissions.host import Count
 from peerage.emissions.labels import NOTHING, RAM_SPREAD, Band, Label, spread, total_label, widen, worst
 
 RECORD_SCHEMA: Final = 1
@@ -27,7 +27,7 @@ HostId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
 ShortText = Annotated[str, msgspec.Meta(max_length=200)]
 
 
-class BadRecord(ValueError):  # noqa: N818 - what it is, like the other refusals here
+class BadRecord(ValueError):
     """These bytes are not an emission record that any meter of ours wrote; the sentence says why."""
 
 
