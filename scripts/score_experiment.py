@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from peerage.data import Dataset, load, random_labels
-from peerage.model import build, from_vector, to_vector
-from peerage.partitions import partition
-from peerage.scoring import comparable, integer_direction, novel, path_gradient
-from peerage.trainer import TrainSettings, draw_seed, evaluate, train
+from peerage.learning.data import Dataset, load, random_labels
+from peerage.learning.model import build, from_vector, to_vector
+from peerage.learning.partitions import partition
+from peerage.learning.scoring import comparable, integer_direction, novel, path_gradient
+from peerage.learning.trainer import TrainSettings, draw_seed, evaluate, train
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
 """`python -m peerage` is `peerage`."""
 
-from peerage.cli import main
+from peerage.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -187,7 +187,7 @@ def _check_peers(peers: int, exchange: Exchange) -> tuple[str, ...]:
 
 
 def _check_source(data: DataSettings) -> None:
-    from peerage.partitions import parse  # noqa: PLC0415 - brings numpy, which reading a setting does not need
+    from peerage.learning.partitions import parse  # noqa: PLC0415 - brings numpy, which reading a setting does not need
 
     kind, colon, rest = data.source.partition(":")
     if kind not in {"digits", "mnist"} and not (colon and rest):

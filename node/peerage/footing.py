@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from peerage.aggregation import AUXILIARY, Grid, canonical
 from peerage.config_toml import federation_hash
 from peerage.greeting import Greeting
 from peerage.keys import random_secret
-from peerage.learner import data_manifest, validation_blob
-from peerage.round import Engine, Manifests, Rules
+from peerage.learning.learner import data_manifest, validation_blob
+from peerage.rounds.aggregation import AUXILIARY, Grid, canonical
+from peerage.rounds.round import Engine, Manifests, Rules
 from peerage_crypto.digest import sha256, tagged
 from peerage_crypto.fixedpoint import check_headroom, ring
 from peerage_ledger.judgement import Federation as Ground
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from peerage.config import Federation
-    from peerage.learner import Learner
+    from peerage.learning.learner import Learner
     from peerage.status import PeerSpec
     from peerage_crypto.identity import Account
     from peerage_ledger.deployment import Deployment
 
 STAGGER_SECONDS = 0.5
-HASHED_SOURCES = ("aggregation.py", "trainer.py", "learner.py", "scoring.py")
+HASHED_SOURCES = ("rounds/aggregation.py", "learning/trainer.py", "learning/learner.py", "learning/scoring.py")
 
 
 def public_artefacts(learner: Learner, agreed: bytes) -> tuple[bytes, ...]:

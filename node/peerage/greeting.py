@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from peerage.model import Layout, describe_difference
+from peerage.learning.model import Layout, describe_difference
 from peerage_crypto.errors import InputError, PeerError
 from peerage_crypto.statements import Bytes32
 

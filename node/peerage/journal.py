@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from peerage_crypto.digest import sha256
 from peerage_crypto.errors import OurError
-from peerage_ledger.audit_journal import seal_digest
+from peerage_ledger.audit.journal import seal_digest
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from peerage.plain_messages import PlainNews
+from peerage.plain.messages import PlainNews
 from peerage_crypto.errors import PeerError
 from peerage_crypto.opening import Openings, Pledge
 from peerage_crypto.session import (

@@ -18,20 +18,22 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from peerage import common_scale, greeting, messages, transport
 from peerage import effects as fx
+from peerage import greeting, messages
 from peerage.accounts import Accounts
 from peerage.config_toml import load_federation
 from peerage.footing import engine_of, greeting_of, ground_of, public_artefacts, rules_of
 from peerage.journal import PeerJournal
 from peerage.keys import load_keys, read_password
-from peerage.learner import Learner, rows_of, standardised
-from peerage.plain_footing import plain_engine_of
-from peerage.plain_scale import PlainScale
+from peerage.learning import common_scale
+from peerage.learning.learner import Learner, rows_of, standardised
+from peerage.plain.footing import plain_engine_of
+from peerage.plain.scale import PlainScale
 from peerage.private_state import load_state, save_state
 from peerage.store import ArtefactStore
 from peerage.timers import Timers
-from peerage.transport_zmq import ZmqTransport
+from peerage.transport import interface as transport
+from peerage.transport.curve import ZmqTransport
 from peerage_crypto.digest import sha256
 from peerage_crypto.errors import PeerError, Unreachable
 from peerage_crypto.thresholds import MIN_MASKED_PEERS
@@ -44,9 +46,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from peerage.data_csv import Schema, Standardiser
-    from peerage.plain import PlainEngine
-    from peerage.round import Engine
+    from peerage.learning.data_csv import Schema, Standardiser
+    from peerage.plain.engine import PlainEngine
+    from peerage.rounds.round import Engine
     from peerage.status import PeerSpec
     from peerage_crypto.identity import CurveKeys
     from peerage_ledger.interface import Registration

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 
 from peerage.config_toml import load_federation
-from peerage.data import load
-from peerage.model import build, from_vector, to_vector
-from peerage.partitions import partition
-from peerage.trainer import TrainSettings, draw_seed, evaluate, train
+from peerage.learning.data import load
+from peerage.learning.model import build, from_vector, to_vector
+from peerage.learning.partitions import partition
+from peerage.learning.trainer import TrainSettings, draw_seed, evaluate, train
 
 
 def main() -> None:

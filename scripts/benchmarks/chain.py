@@ -36,7 +36,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def gas(args: argparse.Namespace) -> Result:
     from peerage_crypto.identity import Account
     from peerage_ledger.deploy import Deployer, deploy
-    from peerage_ledger.devnet import start
+    from peerage_ledger.devnets.devnet import start
     from peerage_ledger.rpc import connect
 
     accounts = sorted((Account.from_secret(digest("account", n)) for n in range(args.peers)), key=lambda a: a.address)

@@ -92,10 +92,10 @@ def gain(args: argparse.Namespace) -> Result:
 
 
 def alone_and_pooled(lab: ModuleType, setup: Setup, seed: int) -> tuple[float, float]:
-    from peerage import baselines
-    from peerage.data import load
-    from peerage.model import build, to_vector
-    from peerage.partitions import partition
+    from peerage.learning import baselines
+    from peerage.learning.data import load
+    from peerage.learning.model import build, to_vector
+    from peerage.learning.partitions import partition
 
     splits = load("digits", seed)
     parts = [splits.train.take(rows) for rows in partition(splits.train.labels, setup.partition, setup.peers, seed)]

@@ -283,8 +283,8 @@ def startup(args: argparse.Namespace) -> Result:
 
 
 def auditing(args: argparse.Namespace) -> Result:
-    if importlib.util.find_spec("peerage.audit_run") is None:
-        raise SystemExit("scripts/bench audit: this version has no peerage.audit_run to measure")
+    if importlib.util.find_spec("peerage.audit.run") is None:
+        raise SystemExit("scripts/bench audit: this version has no peerage.audit.run to measure")
     if args.runs:
         taken = [audited(folder, args.repeats) for folder in args.runs]
         return audit_result(args, taken)
@@ -303,7 +303,7 @@ def auditing(args: argparse.Namespace) -> Result:
 ONE_AUDIT = """
 import sys, time
 from pathlib import Path
-from peerage import audit_run
+from peerage.audit import run as audit_run
 started = time.perf_counter()
 report = audit_run.audit(Path(sys.argv[1]))
 print(time.perf_counter() - started, len(report.findings))

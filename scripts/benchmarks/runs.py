@@ -21,15 +21,15 @@ import psutil
 from benchmarks.result import say
 
 from peerage.config_toml import to_toml
+from peerage.launch.summary import Summary
 from peerage.metrics import RoundMetrics, read_all_metrics
-from peerage.summary import Summary
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
     from peerage.config import Federation
 
-PEERAGE = [sys.executable, "-c", "from peerage.cli import main; main()"]
+PEERAGE = [sys.executable, "-c", "from peerage.cli.main import main; main()"]
 SAMPLE_SECONDS = 0.4  # reading the page tables of a dozen processes takes a core a while
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from peerage_ledger.engines import Engine
+from peerage_ledger.devnets.engines import Engine
 
 sys.path.insert(0, str(Path(__file__).parent))
 

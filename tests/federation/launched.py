@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import pytest
 
-from peerage_ledger.engines import Engine, find
+from peerage_ledger.devnets.engines import Engine, find
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from peerage.keys import load_keys, password_file, read_password
 from peerage_crypto.digest import sha256
-from peerage_ledger.archive import read_export
+from peerage_ledger.archive.reader import read_export
 from peerage_ledger.events import RewardClaimed, RootPublished, RoundRecorded, VaultFunded
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ def test_an_interrupted_and_then_a_killed_run_leave_no_process_and_resume_to_the
     with run([file, "--ledger", "embedded", "--country", "DEU", "--out", "r"], tmp_path) as first:
         wait_until(lambda: 2 in found.closed("peer-01"), 90, f"round 2 in {first.said}")
         assert {found.pid(name) for name in NAMES} < first.pids()
-        assert first.pids_of("peerage_ledger.embedded")
+        assert first.pids_of("peerage_ledger.devnets.embedded")
         first.interrupt()
         assert first.end(20) == 130
         wait_until(lambda: not first.pids(), GONE_SECONDS, f"the end of {first.pids()}")

@@ -15,8 +15,8 @@ import pytest
 from launched import PATIENT, Launched, RunFolder, command, toml, wait_until
 from test_tables import table
 
-from peerage.agree import agreed
 from peerage.config_toml import load_federation, to_toml
+from peerage.launch.agree import agreed
 from peerage_ledger.deploy import verify_code
 from peerage_ledger.deployment import Deployment
 from peerage_ledger.rpc import connect
@@ -55,13 +55,13 @@ def test_three_sites_with_tables_of_their_own_started_by_hand(tmp_path: Path) ->
             "label": "diagnosis",
             "validation_file": str(common / "public.csv"),
         },
-        "model": {"factory": "model.py:build"},
         "timing": PATIENT | {"join": 2.0},  # the one that is mended is not waited for
     }
     file = toml(common / "federation.toml", settings)
     agreement = agreed(load_federation(file))  # what the launcher writes in a trial run
     columns = agreement.data.columns
     settings["data"] |= {"columns": columns, "classes": list(agreement.data.classes)}
+    settings["model"] = {"factory": "model.py:build"}
     toml(file, settings)
     assert tomllib.loads(to_toml(agreement))["data"]["columns"] == columns
 

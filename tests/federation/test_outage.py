@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from launched import PATIENT, RunFolder, kill, require, run, toml, wait_until
 
-from peerage_ledger.archive import read_export
-from peerage_ledger.engines import Engine, find
+from peerage_ledger.archive.reader import read_export
+from peerage_ledger.devnets.engines import Engine, find
 from peerage_ledger.events import RewardClaimed, RootPublished, RoundRecorded
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ LONG = os.environ.get("PEERAGE_LONG") == "1"  # every engine, and twenty seconds
 AWAY = 20 if LONG else 4
 BEST = next(engine.value for engine in Engine if find(engine) is not None)
 ENGINES = [engine.value for engine in Engine] if LONG else [BEST]
-ROUNDS = 60 if LONG else 20
+ROUNDS = 60 if LONG else 16
 
 
 @pytest.mark.parametrize("engine", ENGINES)

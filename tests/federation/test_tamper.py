@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from peerage.audit_run import audit
+from peerage.audit.run import audit
 from peerage.keys import load_keys, password_file, read_password
-from peerage.live import amount
+from peerage.launch.live import amount
 from peerage_crypto.digest import sha256
 from peerage_crypto.identity import Account
 from peerage_ledger import rawtx
-from peerage_ledger.audit_findings import Check
+from peerage_ledger.audit.findings import Check
 from peerage_ledger.transcript import RoundTranscript, decode_round, decode_session
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("tamper") / "run"
     arguments = ["run", "--peers", "5", "--rounds", "3", "--ledger", "embedded", "--country", "DEU", "--out", str(out)]
     done = subprocess.run(
-        [sys.executable, "-c", "from peerage.cli import main; main()", *arguments],
+        [sys.executable, "-c", "from peerage.cli.main import main; main()", *arguments],
         capture_output=True,
         text=True,
         check=False,

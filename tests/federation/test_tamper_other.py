@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from peerage import audit_run
-from peerage.audit_run import audit, audit_remote
+from peerage.audit import run as audit_run
+from peerage.audit.run import audit, audit_remote
 from peerage_crypto.digest import sha256
-from peerage_ledger.archive import read_export
+from peerage_ledger.archive.reader import read_export
 from peerage_ledger.plain_record import decode_plain
 from peerage_ledger.transcript import decode_round, decode_session
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.federation, pytest.mark.timeout(300)]
 def start(out: Path, *more: str) -> Path:
     arguments = ["run", "--peers", "3", "--rounds", "2", "--ledger", "embedded", "--country", "DEU", "--out", str(out)]
     done = subprocess.run(
-        [sys.executable, "-c", "from peerage.cli import main; main()", *arguments, *more],
+        [sys.executable, "-c", "from peerage.cli.main import main; main()", *arguments, *more],
         capture_output=True,
         text=True,
         check=False,

@@ -71,7 +71,7 @@ def test_a_real_run_is_counted_and_audited(tmp_path):
     assert counted["rounds_summed"] == 2
     assert counted["raw"] == 2 * 3 * 4 * (75 * 3 + 10)
     assert counted["sent"] > counted["raw"]
-    if importlib.util.find_spec("peerage.audit_run"):
+    if importlib.util.find_spec("peerage.audit.run"):
         audit = bench("audit", "--runs", kept, "--repeats", 1)
         assert audit["ours"]["runs"][0]["rounds"] == 2
 

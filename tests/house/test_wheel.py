@@ -91,7 +91,7 @@ def test_the_examples_run_from_the_wheel(installed, tmp_path):
     model = f"{ROOT / 'examples' / 'own_model.py'}:build"
     flags = ["--peers", "3", "--rounds", "2", "--ledger", "embedded", "--out", "run", "--json"]
     arguments = ["run", "--model", model, *flags]
-    out = run(installed, f"sys.argv[1:] = {arguments!r}\nfrom peerage.cli import main\nmain()", tmp_path)
+    out = run(installed, f"sys.argv[1:] = {arguments!r}\nfrom peerage.cli.main import main\nmain()", tmp_path)
     summary = json.loads(out)
     assert summary["rounds"] == 2
     assert (tmp_path / "run" / "model.safetensors").is_file()

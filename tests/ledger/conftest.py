@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from peerage_crypto.identity import Account
-from peerage_ledger import devnet, engines
 from peerage_ledger.chain import ChainLedger
 from peerage_ledger.deploy import deploy
 from peerage_ledger.deployment import Deployment
+from peerage_ledger.devnets import devnet, engines
 from peerage_ledger.records import RoundRecord
 
 ETHER = 10**18

@@ -6,10 +6,10 @@ from hashlib import sha256
 from peerage_crypto.digest import claim_proof, claim_root
 from peerage_crypto.identity import Account, eip712_digest, eip712_domain
 from peerage_ledger import events, rawtx
-from peerage_ledger.audit_contracts import Contracts, created_address, proves
-from peerage_ledger.audit_registry import Reverted
+from peerage_ledger.audit.contracts import Contracts, created_address, proves
+from peerage_ledger.audit.registry import Reverted
 from peerage_ledger.contracts import contract
-from peerage_ledger.evm import EmbeddedChain
+from peerage_ledger.devnets.evm import EmbeddedChain
 from peerage_ledger.records import RewardRoot, RoundRecord
 from peerage_ledger.wishes import FOREVER, PERMIT
 

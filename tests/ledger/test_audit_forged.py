@@ -17,9 +17,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from peerage.audit_maths import RunMathematics
-from peerage.scoring_step import direction_bytes
-from peerage.settlement import decode_settlement
+from peerage.audit.maths import RunMathematics
+from peerage.rounds.scoring_step import direction_bytes
+from peerage.rounds.settlement import decode_settlement
 from peerage_crypto.digest import claim_proof, sha256
 from peerage_crypto.identity import Account
 from peerage_crypto.opening import values_digest
@@ -27,14 +27,14 @@ from peerage_crypto.secagg_judge import judge_session
 from peerage_crypto.session import SessionTranscript
 from peerage_crypto.statements import Opening, ResultAck, Signed, sign
 from peerage_ledger import rawtx
-from peerage_ledger.archive import ArchivedTransaction, ChainArchive, Happened
-from peerage_ledger.audit import Judgement, judge
-from peerage_ledger.audit_contracts import Contracts, created_address
-from peerage_ledger.audit_findings import Check
-from peerage_ledger.audit_journal import seal_digest
-from peerage_ledger.audit_pay import earnings, reward_root
-from peerage_ledger.audit_registry import Reverted
-from peerage_ledger.audit_terms import CaseFile, Settled, Terms
+from peerage_ledger.archive.reader import ArchivedTransaction, ChainArchive, Happened
+from peerage_ledger.audit.contracts import Contracts, created_address
+from peerage_ledger.audit.findings import Check
+from peerage_ledger.audit.journal import seal_digest
+from peerage_ledger.audit.judge import Judgement, judge
+from peerage_ledger.audit.pay import earnings, reward_root
+from peerage_ledger.audit.registry import Reverted
+from peerage_ledger.audit.terms import CaseFile, Settled, Terms
 from peerage_ledger.contracts import contract
 from peerage_ledger.deployment import Deployment
 from peerage_ledger.transcript import NOTHING, RoundTranscript, decode_round, decode_session, encode, record_of
@@ -81,7 +81,7 @@ class SimulatedMathematics(RunMathematics):
 
 
 def sim_base(parent: Any) -> np.ndarray:
-    from peerage.aggregation import base_of
+    from peerage.rounds.aggregation import base_of
 
     return base_of(parent.model, parent.step, 0.9)
 

@@ -131,7 +131,7 @@ def test_a_chain_that_forgot_is_told_again(start_federation, story):
 
 
 def _available():
-    from peerage_ledger import engines
+    from peerage_ledger.devnets import engines
 
     return [e.value for e in engines.Engine if engines.find(e)]
 

@@ -101,7 +101,7 @@ def test_calls_and_errors_decode_and_garbage_does_not():
     assert revert_reason(b"") == ("", ())
 
 
-@pytest.mark.parametrize("module", ["chain", "devnet", "deploy", "export", "archive", "memory"])
+@pytest.mark.parametrize("module", ["chain", "devnets.devnet", "deploy", "archive.export", "archive.reader", "memory"])
 def test_importing_us_does_not_import_web3_or_the_evm(module):
     code = f"import sys, peerage_ledger.{module}; sys.exit(any(m in sys.modules for m in ('web3', 'eth', 'torch')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,7 +14,8 @@ import pytest
 
 from peerage_crypto.errors import InputError, Unreachable
 from peerage_crypto.identity import Account
-from peerage_ledger import devnet, engines, rawtx
+from peerage_ledger import rawtx
+from peerage_ledger.devnets import devnet, engines
 from peerage_ledger.rpc import NotAnEvm, Rpc, RpcError, connect
 
 ME = Account.from_secret(b"\x07" * 32)
@@ -94,7 +95,7 @@ def test_no_engine_outlives_its_parent(engine, tmp_path, victim):
     if victim == "guard" and sys.platform != "linux":
         pytest.skip("only Linux tells a child of its parent's death")
     code = (
-        "import sys, time, pathlib; from peerage_ledger import devnet\n"
+        "import sys, time, pathlib; from peerage_ledger.devnets import devnet\n"
         f"chain = devnet.start({engine!r}, pathlib.Path({str(tmp_path)!r}), revive_seconds=None)\n"
         "print(chain.pid, flush=True); time.sleep(60)"
     )

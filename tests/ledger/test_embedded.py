@@ -8,13 +8,14 @@ import pytest
 
 from peerage_crypto.errors import InputError
 from peerage_crypto.identity import Account
-from peerage_ledger import devnet, rawtx
+from peerage_ledger import rawtx
 from peerage_ledger.contracts import contract
-from peerage_ledger.embedded import Door
-from peerage_ledger.evm import EmbeddedChain, Refused
-from peerage_ledger.evm_genesis import write_genesis
-from peerage_ledger.evm_log import open_chain
-from peerage_ledger.evm_rpc import Methods
+from peerage_ledger.devnets import devnet
+from peerage_ledger.devnets.embedded import Door
+from peerage_ledger.devnets.evm import EmbeddedChain, Refused
+from peerage_ledger.devnets.evm_genesis import write_genesis
+from peerage_ledger.devnets.evm_log import open_chain
+from peerage_ledger.devnets.evm_rpc import Methods
 from peerage_ledger.rpc import Rpc
 
 ME = Account.from_secret(b"\x07" * 32)

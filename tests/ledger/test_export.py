@@ -8,8 +8,8 @@ from peerage_crypto.digest import sha256
 from peerage_crypto.errors import InputError
 from peerage_crypto.identity import Account
 from peerage_ledger import events, rawtx
-from peerage_ledger.archive import parse, read_export
-from peerage_ledger.export import ChainExport
+from peerage_ledger.archive.export import ChainExport
+from peerage_ledger.archive.reader import parse, read_export
 from peerage_ledger.rpc import Rpc
 
 
@@ -52,7 +52,7 @@ def test_a_run_is_read_back_with_every_header_proved(engine, start_federation, s
 
 @pytest.mark.chain
 def test_a_rewind_is_written_and_taken_back(start_federation, story):
-    from peerage_ledger import engines
+    from peerage_ledger.devnets import engines
 
     if engines.find_anvil() is None:
         pytest.skip("anvil is not installed: run npm ci in contracts/")
@@ -80,8 +80,8 @@ def test_a_rewind_is_written_and_taken_back(start_federation, story):
 @pytest.fixture(scope="module")
 def record_lines(tmp_path_factory):
     """A small record from the embedded EVM: a deployment and a token transfer."""
-    from peerage_ledger import devnet
     from peerage_ledger.deploy import deploy
+    from peerage_ledger.devnets import devnet
 
     me = Account.from_secret(b"\x07" * 32)
     folder = tmp_path_factory.mktemp("record")

@@ -17,8 +17,8 @@ import numpy as np
 
 from peerage import effects as fx
 from peerage import messages as m
-from peerage.aggregation import AUXILIARY, Grid, canonical, masked_input
-from peerage.round import Engine, Manifests, Rules
+from peerage.rounds.aggregation import AUXILIARY, Grid, canonical, masked_input
+from peerage.rounds.round import Engine, Manifests, Rules
 from peerage_crypto.digest import sha256, tagged
 from peerage_crypto.fixedpoint import ring
 from peerage_crypto.identity import Account

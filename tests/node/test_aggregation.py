@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peerage.aggregation import (
+from peerage.rounds.aggregation import (
     AUXILIARY,
     LOSS_LIMIT,
     Grid,

@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 
-from peerage.baselines import local_only, pooled
-from peerage.data import load
-from peerage.model import build, to_vector
-from peerage.partitions import partition
-from peerage.trainer import TrainSettings
+from peerage.learning.baselines import local_only, pooled
+from peerage.learning.data import load
+from peerage.learning.model import build, to_vector
+from peerage.learning.partitions import partition
+from peerage.learning.trainer import TrainSettings
 
 
 def test_pooled_beats_alone_and_both_repeat():

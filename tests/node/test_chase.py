@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from peerage.chase import FETCH_ATTEMPTS, Chase
 from peerage.effects import FetchArtefact
+from peerage.rounds.chase import FETCH_ATTEMPTS, Chase
 from peerage_crypto.digest import sha256
 from peerage_ledger.transcript import decode_round, encode
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from peerage.agree import agreed
-from peerage.cli_run import assemble
+from peerage.cli.run import assemble
 from peerage.config import DataSettings, Federation, ModelSettings
-from peerage.prune import already_pruned, prune_run
+from peerage.launch.agree import agreed
+from peerage.launch.prune import already_pruned, prune_run
 from peerage.rundir import RunDir, default_out, link_latest, lock_run_dir, open_run_dir
 from peerage_crypto.errors import InputError
 
@@ -38,7 +38,7 @@ def test_help_and_version_import_nothing_heavy(flag: str) -> None:
     script = f"""
 import sys
 sys.argv = ["peerage", {flag!r}]
-from peerage.cli import main
+from peerage.cli.main import main
 try:
     main()
 except SystemExit as end:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from peerage.data import Dataset, Splits, carve, load, public_slice, random_labels, refuse_small, split
-from peerage.data_digits import digits
+from peerage.learning.data import Dataset, Splits, carve, load, public_slice, random_labels, refuse_small, split
+from peerage.learning.data_digits import digits
 from peerage_crypto.errors import InputError
 
 
@@ -102,7 +102,7 @@ def test_labels_outside_the_classes_are_refused():
 @pytest.mark.parametrize("body", ["(x, y)", "Dataset(x, y, ('0', '1'))"])
 def test_own_data_from_a_file(tmp_path: Path, body):
     (tmp_path / "own.py").write_text(
-        "import numpy as np\nfrom peerage.data import Dataset\n"
+        "import numpy as np\nfrom peerage.learning.data import Dataset\n"
         "def make():\n    x = np.ones((20, 3), np.float32)\n    y = np.arange(20) % 2\n"
         f"    return {body}\n"
     )

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peerage.data import Dataset
-from peerage.data_csv import MISSING, Schema, csv_schema, read_csv, standardise, standardiser, statistics
+from peerage.learning.data import Dataset
+from peerage.learning.data_csv import MISSING, Schema, csv_schema, read_csv, standardise, standardiser, statistics
 from peerage_crypto.errors import InputError
 
 TABLE = """age,ward,pulse,id,risk

@@ -6,8 +6,8 @@ import struct
 import numpy as np
 import pytest
 
-from peerage.data import load
-from peerage.data_mnist import NAMES, mnist, read_idx
+from peerage.learning.data import load
+from peerage.learning.data_mnist import NAMES, mnist, read_idx
 from peerage_crypto.errors import InputError
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from peerage.cast import Cast
 from peerage.config import Part
-from peerage.crew import Crew
-from peerage.launch import PeerLauncher, PeerProcess, stop_all
-from peerage.live import Screen, View
+from peerage.launch.cast import Cast
+from peerage.launch.crew import Crew
+from peerage.launch.live import Screen, View
+from peerage.launch.processes import PeerLauncher, PeerProcess, stop_all
 from peerage.status import PeerSpec, Status, receive_status
 from peerage_crypto.errors import InputError, Unreachable
 
@@ -195,7 +195,7 @@ def test_the_preload_has_one_thread_no_context_and_no_computation() -> None:
         def __torch_dispatch__(self, func, kinds, args=(), kwargs=None):
             calls.append((str(func), torch.get_num_threads())); return func(*args, **(kwargs or {}))
     with Watch():
-        import peerage.preload
+        import peerage.launch.preload
     import threading, zmq
     assert torch.get_num_threads() == 1 and torch.get_num_interop_threads() == 1
     assert all(threads == 1 for _, threads in calls), calls
@@ -234,7 +234,7 @@ def test_a_launcher_killed_with_kill_9_leaves_no_orphans(tmp_path: Path, stand_i
     script = f"""
     import sys, time
     sys.path.insert(0, {str(stand_ins)!r})
-    from peerage.launch import PeerLauncher
+    from peerage.launch.processes import PeerLauncher
     from peerage.status import PeerSpec, receive_status
     made = []
     for n, what in enumerate(("obedient", "deaf")):
@@ -268,7 +268,7 @@ def test_a_bug_and_a_wrong_input_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_without_a_fork_server_it_spawns_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("peerage.launch.multiprocessing.get_all_start_methods", lambda: ["spawn"])
+    monkeypatch.setattr("peerage.launch.processes.multiprocessing.get_all_start_methods", lambda: ["spawn"])
     start = PeerLauncher(("stand_in_preload",), "stand_ins:obedient")
     assert "no fork server" in start.note
     start.warm_up()

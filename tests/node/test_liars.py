@@ -14,9 +14,9 @@ import invariants
 from simulator import Cheat, Host, Simulation, honest_training
 
 from peerage import effects as fx
-from peerage import joining
 from peerage import messages as m
-from peerage.aggregation import canonical
+from peerage.rounds import joining
+from peerage.rounds.aggregation import canonical
 from peerage_crypto.digest import sha256
 from peerage_crypto.opening import Openings, Pledge, values_digest
 from peerage_crypto.secagg_collector import ring_bytes

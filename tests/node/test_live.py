@@ -1,8 +1,8 @@
 import io
 
-from peerage.cast import Act, Cast
 from peerage.config import Part
-from peerage.live import Screen, View, amount, line, percent, size, table
+from peerage.launch.cast import Act, Cast
+from peerage.launch.live import Screen, View, amount, line, percent, size, table
 from peerage.status import Status
 
 

@@ -6,8 +6,7 @@ from threading import Thread
 
 import pytest
 
-from peerage.loopback import LoopbackNetwork
-from peerage.transport import (
+from peerage.transport.interface import (
     Dropped,
     Fetched,
     FetchFailed,
@@ -17,6 +16,7 @@ from peerage.transport import (
     PeerUp,
     Received,
 )
+from peerage.transport.loopback import LoopbackNetwork
 from peerage_crypto.errors import OurError
 
 A, B, C = (bytes([n]) * 20 for n in (1, 2, 3))

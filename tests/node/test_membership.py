@@ -1,7 +1,7 @@
 """Who is there, who is fresh, whose turn it is."""
 
-from peerage.membership import Membership
 from peerage.messages import Fresh
+from peerage.rounds.membership import Membership
 
 PEERS = [bytes([i]) * 20 for i in range(1, 6)]
 RECORD, OLD = b"r" * 32, b"o" * 32

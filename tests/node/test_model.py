@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from peerage.model import (
+from peerage.learning.model import (
     build,
     canonical_bytes,
     describe_difference,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peerage.partitions import parse, partition
+from peerage.learning.partitions import parse, partition
 from peerage_crypto.errors import InputError
 
 LABELS = np.repeat(np.arange(10), 130)

@@ -15,10 +15,10 @@ from msgspec import structs
 
 from peerage import effects as fx
 from peerage import messages as m
-from peerage.aggregation import AUXILIARY, canonical, weighted_mean
-from peerage.plain import PlainEngine
-from peerage.plain_messages import PlainNews
-from peerage.plain_state import PlainRules
+from peerage.plain.engine import PlainEngine
+from peerage.plain.messages import PlainNews
+from peerage.plain.state import PlainRules
+from peerage.rounds.aggregation import AUXILIARY, canonical, weighted_mean
 from peerage_crypto.digest import sha256
 from peerage_crypto.plain_statements import PlainUpdate
 from peerage_crypto.statements import sign

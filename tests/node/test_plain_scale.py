@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from peerage.data_csv import standardiser
-from peerage.plain_scale import PlainScale
+from peerage.learning.data_csv import standardiser
+from peerage.plain.scale import PlainScale
 from peerage_crypto.errors import PeerError
 
 A, B = b"\x01" * 20, b"\x02" * 20

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from peerage.data import Dataset, load
-from peerage.model import build, from_vector, to_vector
-from peerage.scoring import COMMON_EXPONENT, comparable, cosine, integer_direction, novel, path_gradient
-from peerage.trainer import TrainSettings, evaluate, train
+from peerage.learning.data import Dataset, load
+from peerage.learning.model import build, from_vector, to_vector
+from peerage.learning.scoring import COMMON_EXPONENT, comparable, cosine, integer_direction, novel, path_gradient
+from peerage.learning.trainer import TrainSettings, evaluate, train
 from peerage_crypto.errors import InputError
 
 

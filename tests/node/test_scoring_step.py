@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from peerage.aggregation import AUXILIARY
-from peerage.scoring_step import Scoring, agree, direction_bytes, direction_from, my_openings, ring_direction
+from peerage.rounds.aggregation import AUXILIARY
+from peerage.rounds.scoring_step import Scoring, agree, direction_bytes, direction_from, my_openings, ring_direction
 from peerage_crypto.opening import Openings
 from peerage_crypto.statements import sign
 

@@ -9,7 +9,7 @@ import pytest
 
 from peerage import effects as fx
 from peerage import messages as m
-from peerage.settlement import Due, SettlementDocument, decode_settlement
+from peerage.rounds.settlement import Due, SettlementDocument, decode_settlement
 from peerage_crypto.digest import sha256
 from peerage_crypto.identity import recover
 from peerage_crypto.thresholds import colluders, quorum

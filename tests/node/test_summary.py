@@ -2,12 +2,12 @@ from pathlib import Path
 
 import msgspec
 
-from peerage import summary as s
 from peerage.config import DataSettings, Federation, Part
+from peerage.launch import summary as s
+from peerage.launch.runlog import merge
+from peerage.launch.summary_words import in_words, spans
 from peerage.metrics import MetricsLog, RoundMetrics, read_metrics
-from peerage.runlog import merge
 from peerage.status import Status
-from peerage.summary_words import in_words, spans
 
 KEYS = {
     "peers", "rounds", "exchange", "seed", "aggregate_sha256", "accuracy", "seconds", "bytes", "ledger", "rewards",

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from peerage.data import Dataset, load
-from peerage.model import build, canonical_bytes, from_vector, to_vector
-from peerage.trainer import TrainSettings, draw_seed, evaluate, train
+from peerage.learning.data import Dataset, load
+from peerage.learning.model import build, canonical_bytes, from_vector, to_vector
+from peerage.learning.trainer import TrainSettings, draw_seed, evaluate, train
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from peerage.loopback import LoopbackNetwork
-from peerage.transport import CONTROL_LIMIT, Endpoint, Transport, check_frame, parse_endpoint
-from peerage.transport_limits import Allowance, TokenBucket, TransportSettings
-from peerage.transport_zmq import ZmqTransport
+from peerage.transport.curve import ZmqTransport
+from peerage.transport.interface import CONTROL_LIMIT, Endpoint, Transport, check_frame, parse_endpoint
+from peerage.transport.limits import Allowance, TokenBucket, TransportSettings
+from peerage.transport.loopback import LoopbackNetwork
 from peerage_crypto.errors import InputError, OurError
 from peerage_crypto.identity import CurveKeys
 

@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from peerage.transport import CHUNK, Fetched, FetchFailed, PeerFault
-from peerage.transport_bulk import Downloads, Uploads
-from peerage.transport_frames import Answer, ChunkHeader, ChunkRequest, encode
+from peerage.transport.bulk import Downloads, Uploads
+from peerage.transport.frames import Answer, ChunkHeader, ChunkRequest, encode
+from peerage.transport.interface import CHUNK, Fetched, FetchFailed, PeerFault
 
 OWNER, OTHER = b"o" * 20, b"p" * 20
 CREDITS = 4

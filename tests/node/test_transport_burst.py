@@ -3,9 +3,9 @@
 import hashlib
 from queue import SimpleQueue
 
-from peerage.transport import Fetched, FetchFailed, PeerContact
-from peerage.transport_limits import TransportSettings
-from peerage.transport_zmq import ZmqTransport
+from peerage.transport.curve import ZmqTransport
+from peerage.transport.interface import Fetched, FetchFailed, PeerContact
+from peerage.transport.limits import TransportSettings
 from peerage_crypto.identity import CurveKeys
 
 # whatever were lost would be asked for again only after the test has given up

@@ -14,12 +14,12 @@ import psutil
 import pytest
 import zmq
 
-from peerage.transport import CHUNK, CONTROL_LIMIT, Dropped, PeerContact, PeerFault, Received, parse_endpoint
-from peerage.transport_doors import Doors
-from peerage.transport_frames import ChunkRequest, encode
-from peerage.transport_limits import TransportSettings
-from peerage.transport_zap import DOMAIN, zap_answer
-from peerage.transport_zmq import ZmqTransport
+from peerage.transport.curve import ZmqTransport
+from peerage.transport.doors import Doors
+from peerage.transport.frames import ChunkRequest, encode
+from peerage.transport.interface import CHUNK, CONTROL_LIMIT, Dropped, PeerContact, PeerFault, Received, parse_endpoint
+from peerage.transport.limits import TransportSettings
+from peerage.transport.zap import DOMAIN, zap_answer
 from peerage_crypto.identity import CurveKeys
 
 QUICK = TransportSettings(heartbeat=0.1, silence=0.5, reconnect=0.02, reconnect_most=0.1)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peerage.transport_frames import (
+from peerage.transport.frames import (
     REQUEST_LIMIT,
     Answer,
     BadFrame,

@@ -12,7 +12,8 @@ from queue import Empty, SimpleQueue
 
 import pytest
 
-from peerage.transport import (
+from peerage.transport.curve import ZmqTransport
+from peerage.transport.interface import (
     CHUNK,
     CONTROL_LIMIT,
     Dropped,
@@ -26,8 +27,7 @@ from peerage.transport import (
     TransportFailed,
     parse_endpoint,
 )
-from peerage.transport_limits import TransportSettings
-from peerage.transport_zmq import ZmqTransport
+from peerage.transport.limits import TransportSettings
 from peerage_crypto.errors import InputError, OurError
 from peerage_crypto.identity import CurveKeys
 
@@ -310,9 +310,9 @@ def test_a_peer_that_leaves_the_ledger_is_down(meet):
 
 CHILD = """
 import sys, queue
-from peerage.transport import PeerContact
-from peerage.transport_limits import TransportSettings
-from peerage.transport_zmq import ZmqTransport
+from peerage.transport.interface import PeerContact
+from peerage.transport.limits import TransportSettings
+from peerage.transport.curve import ZmqTransport
 from peerage_crypto.identity import CurveKeys
 me, other, key, endpoint, port = (bytes.fromhex(sys.argv[1]), bytes.fromhex(sys.argv[2]), bytes.fromhex(sys.argv[3]),
                                   sys.argv[4], int(sys.argv[5]))

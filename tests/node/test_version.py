@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from peerage.aggregation import Metrics
-from peerage.version import OwnVersion, Status
+from peerage.rounds.aggregation import Metrics
+from peerage.rounds.version import OwnVersion, Status
 
 BASE = np.array([1, 2, 3], np.float32)
 WORK = np.array([0.5, 0, -0.25], np.float32)

@@ -1,0 +1,1 @@
+"""The neutral record of a chain: written during a run, read back believing nothing."""

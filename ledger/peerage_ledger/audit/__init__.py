@@ -1,0 +1,1 @@
+"""The auditor's judgement: artefacts, chain archive and journals in, findings out."""

@@ -1,0 +1,158 @@
+"""One judged round's numbers: masked vectors added again, g computed again, opened numbers opened again.
+
+A check that cannot be done because vectors were pruned says "pruned"; it never says "passed".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from peerage_crypto.fixedpoint import into_ring
+from peerage_crypto.opening import open_numbers
+from peerage_crypto.secagg_judge import judge_sum
+from peerage_ledger.audit.findings import Check, Notebook, RoundCheck, name_of
+from peerage_ledger.rewards import EXPONENT_RANGE
+from peerage_ledger.transcript import NOTHING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from peerage_ledger.audit.rounds import Rounds
+    from peerage_ledger.audit.terms import CaseFile, Mathematics, Terms
+    from peerage_ledger.judgement import Judged, Standing
+
+TOLERANCE = 0.005  # of a round's scores: by so much may those under the auditor's own g differ
+
+
+def check_numbers(
+    case: CaseFile,
+    rounds: Rounds,
+    parent: Standing,
+    judged: Judged,
+    newest: int,
+    maths: Mathematics,
+    book: Notebook,
+) -> RoundCheck:
+    """The three checks of one round, each with its outcome."""
+    t, session, proven = judged.transcript, judged.session, judged.proven
+    vectors = _vectors(case, judged, newest, book)
+    summed = Check.PRUNED
+    if len(vectors) == len(proven.u3):
+        faults = judge_sum(proven, session, vectors, case.store[t.sum_artefact])
+        book.faults(faults, t.round)
+        summed = Check.FAILED if faults else Check.PASSED
+        book.count("masked vectors", len(vectors))
+    direction, g = _direction(case, rounds, parent, judged, maths, book)
+    numbers = Check.UNSCORED if t.direction == NOTHING else Check.FAILED
+    if g is not None and t.direction != NOTHING:
+        numbers = _numbers(case.terms, judged, vectors, g, book) if summed is not Check.PRUNED else Check.PRUNED
+    book.count("rounds")
+    return RoundCheck(
+        round=t.round,
+        record=judged.standing.record,
+        sid=t.sid,
+        initiator=proven.roster.plan.initiator,
+        members=proven.u3,
+        statements=1 + len(session.joins) + len(session.manifests) + len(session.votes) + len(t.acks) + len(t.openings),
+        sum=summed,
+        direction=direction,
+        numbers=numbers,
+    )
+
+
+def _vectors(case: CaseFile, judged: Judged, newest: int, book: Notebook) -> dict[bytes, bytes]:
+    """The survivors' masked vectors that are there. One that should still be there and is not is a finding."""
+    round_ = judged.transcript.round
+    due = case.keep is None or round_ > newest - case.keep
+    vectors: dict[bytes, bytes] = {}
+    for member, manifest in zip(judged.proven.u3, judged.session.manifests, strict=True):
+        blob = case.store.get(manifest.statement.artefact)
+        if blob is not None:
+            vectors[member] = blob
+        elif manifest.statement.artefact in case.misnamed:
+            pass  # the finding about the file names round and peer
+        elif due and manifest.statement.artefact not in case.pruned:
+            sentence = (
+                f"round {round_}: the masked vector of {name_of(member)} is not in the store, where it is still due"
+            )
+            book.find("vector-missing", sentence, round_=round_, peer=member)
+        else:
+            book.note(f"round {round_}: masked vectors are pruned, their sum and the opened numbers are not checked")
+    return vectors
+
+
+def _direction(
+    case: CaseFile, rounds: Rounds, parent: Standing, judged: Judged, maths: Mathematics, book: Notebook
+) -> tuple[Check, NDArray[np.int64] | None]:
+    t = judged.transcript
+    if t.direction == NOTHING:
+        return Check.UNSCORED, None
+    initiator = judged.proven.roster.plan.initiator
+    blob = case.store.get(t.direction)
+    size = case.terms.initial.size
+    if blob is None or len(blob) != 4 * size:
+        sentence = f"round {t.round}: the direction of its scores is not in the store, or of another length"
+        book.find("direction-missing", sentence, round_=t.round, peer=initiator)
+        return Check.FAILED, None
+    g = np.frombuffer(blob, "<i4").astype(np.int64)
+    mine = maths.direction(parent, judged, rounds.applied_before(t, case.terms.novelty))
+    if mine is None:
+        book.note("directions are not computed again: the validation data or the model are not here")
+        return Check.SKIPPED, g
+    if np.array_equal(mine[0], g) and mine[1] == t.exponent:
+        return Check.PASSED, g
+    if mine[1] != t.exponent:
+        sentence = f"round {t.round}: the scale of its scores is 2^{t.exponent}, the public path gives 2^{mine[1]}"
+    else:
+        worst, allowed = _worst_difference(case.terms, g, mine[0]), TOLERANCE * _total(judged)
+        if worst <= allowed:
+            return Check.CLOSE, g
+        sentence = f"round {t.round}: the direction of its scores is not the one that the public path gives"
+    book.find("direction", sentence, round_=t.round, peer=initiator)
+    return Check.FAILED, g
+
+
+def _worst_difference(terms: Terms, g: NDArray[np.int64], mine: NDArray[np.int64]) -> float:
+    """By how much any one score can differ at most: |<q, g - g'>| <= |q| |g - g'|, and |q| is at most its clip.
+
+    The auditor cannot open single scores under its own g (they were opened for one g only), hence the bound.
+    """
+    return 2.0**terms.frac_bits * terms.clip * float(np.linalg.norm((g - mine).astype(np.float64)))
+
+
+def _total(judged: Judged) -> float:
+    return float(sum(abs(n) for n in judged.transcript.numbers if n is not None))
+
+
+def _numbers(terms: Terms, judged: Judged, blobs: Mapping[bytes, bytes], g: NDArray[np.int64], book: Notebook) -> Check:
+    """Open everybody's number again from the masked vectors and the signed pair numbers."""
+    t, proven = judged.transcript, judged.proven
+    ring = terms.ring
+    if not -EXPONENT_RANGE <= t.exponent <= EXPONENT_RANGE:
+        book.find("direction", f"round {t.round}: the exponent {t.exponent} is outside its range", round_=t.round)
+        return Check.FAILED
+    words = {m: np.frombuffer(b, ring.dtype.newbyteorder("<")).astype(ring.dtype, copy=False) for m, b in blobs.items()}
+    whole = into_ring(np.concatenate([np.zeros(terms.auxiliary, np.int64), g]), ring)
+    domain = proven.roster.plan.domain
+    stated = {opening.signed.signer(domain): opening.values for opening in t.openings}
+    opened = open_numbers(proven, judged.session, words, whole, stated)
+    good = True
+    for liar in opened.liars:
+        good = False
+        sentence = f"{name_of(liar)} signed pair numbers that contradict those of more peers than can collude"
+        book.find("opening-lie", sentence, round_=t.round, peer=liar)
+    for a, b in opened.disputed:
+        book.note(f"round {t.round}: {name_of(a)} and {name_of(b)} contradict each other: neither has a number")
+    for member, number in zip(proven.u3, t.numbers, strict=True):
+        if opened.numbers[member] != number:
+            good = False
+            sentence = (
+                f"the number recorded for {name_of(member)} is {number}, its vector gives {opened.numbers[member]}"
+            )
+            book.find("number", sentence, round_=t.round, peer=member)
+    book.count("opened numbers", sum(n is not None for n in t.numbers))
+    return Check.PASSED if good else Check.FAILED

@@ -1,0 +1,1 @@
+"""Local chains: Anvil, Ganache and the embedded EVM behind one door."""

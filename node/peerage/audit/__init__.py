@@ -1,0 +1,1 @@
+"""Carrying the auditor: reads files and chains, recomputes with torch, says what was found."""

@@ -1,0 +1,1 @@
+"""Many peers on one machine: starting, watching, ending, and what is left afterwards."""

@@ -1,0 +1,248 @@
+"""One whole run on one machine: chain, contracts, peers as processes, and at the end the model and its accounts.
+
+The order is the story: settle the settings, start what takes long, give everybody keys and money, let them train, read
+what is left. Whatever ends the run, every process that it started ends with it; what was written stays and resumes.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace as replace_struct
+
+from peerage.config import Federation, check_federation
+from peerage.config_toml import load_federation, to_toml
+from peerage.keys import (
+    DEPLOYER,
+    account_file,
+    create_with_random_password,
+    load_account,
+    load_keys,
+    password_file,
+    read_password,
+)
+from peerage.launch.agree import agreed
+from peerage.launch.cast import Cast
+from peerage.launch.chain_side import DevnetWatch, engine_sentence, open_chain, with_engine
+from peerage.launch.crew import Crew, kill_hard
+from peerage.launch.live import Screen, View
+from peerage.launch.outcome import Ended, close_host, gather
+from peerage.launch.processes import PRELOAD, RUN_PEER, PeerLauncher
+from peerage.launch.runlog import RunLog, merge_into
+from peerage.rundir import RunDir, link_latest, lock_run_dir, open_run_dir, write_whole
+from peerage.status import PeerSpec
+from peerage_crypto.digest import tagged
+from peerage_crypto.errors import ChainError, Unreachable
+from peerage_ledger.archive.export import ChainExport
+
+if TYPE_CHECKING:
+    from peerage.emissions import HostProbe
+    from peerage.launch.summary import Summary
+    from peerage_crypto.identity import Account
+
+PATIENCE_SECONDS = 60.0  # without any movement, beside the protocol's own deadlines
+KEYSTORE_VARIABLE = "PEERAGE_KEYSTORE"
+REVIVE_VARIABLE = "PEERAGE_DEVNET_REVIVE_SECONDS"  # tests keep a killed devnet away for longer
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    out: Path
+    force: bool = False
+    resume: bool = False
+    hello: tuple[str, ...] = ()  # what to say once nothing stands in the way
+    baselines: bool = True
+    preload: tuple[str, ...] = PRELOAD
+    runner: str = RUN_PEER
+
+
+def run_federation(federation: Federation, options: Options, screen: Screen) -> "tuple[Summary, RunDir]":
+    """Train to the end. InputError for what cannot start; KeyboardInterrupt after everything has stopped."""
+    started = time.monotonic()
+    if not options.resume:
+        federation = agreed(federation)  # a missing file is told before a folder is made
+    run = open_run_dir(options.out, force=options.force, resume=options.resume)
+    log = RunLog(run.log)
+
+    def say(sentence: str) -> None:
+        screen.say(sentence)
+        log.say(sentence)
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(lock_run_dir(run))
+        stack.enter_context(_terminated_like_interrupted())
+        for sentence in options.hello:
+            say(sentence)
+        launcher = PeerLauncher(options.preload, options.runner)
+        launcher.warm_up()
+        if launcher.note:
+            say(launcher.note)
+        federation = _settle(federation, run, options)
+        probing = stack.enter_context(_probe(federation.emissions.country))
+        accounts = _accounts(federation, run, options)
+        addresses = {name: account.address for name, account in accounts.items()}
+        revive = float(os.environ.get(REVIVE_VARIABLE, "1"))
+        deployer = _deployer(federation, run)
+        devnet, deployment = open_chain(federation, run, deployer, list(addresses.values()), revive)
+        stack.callback(devnet.stop)
+        export = ChainExport(deployment, run.chain / "chain.jsonl")
+        stack.callback(_sealed, export, say)
+        say(engine_sentence(devnet, federation.ledger.engine))
+        federation = with_engine(federation, devnet.engine)
+        write_whole(run.federation, to_toml(federation).encode())
+        probe = _of_this_session(probing.result(), run)
+        write_whole(run.host_probe, probe.to_json().encode())
+        stack.callback(merge_into, run, federation.peer_names())
+        from peerage.emissions import HostMeter  # noqa: PLC0415 - after the slow starts are under way
+
+        meter = HostMeter(probe)
+        crew = _crew(federation, run, options, launcher, log)
+        try:
+            with _stopped(crew, say):
+                crew.start()
+                crew.run(screen, DevnetWatch(devnet))
+        finally:
+            close_host(run, meter, probe.host_id)  # also of a session that was cut short: its records are in the rounds
+        link_latest(run)
+
+        def end_chain() -> None:
+            _sealed(export, say)
+            devnet.stop()
+
+        ended = Ended(
+            federation=federation,
+            run=run,
+            deployment=deployment,
+            engine=devnet.engine,
+            accounts=addresses,
+            view=crew.view,
+            lost=crew.lost,
+            times=replace(crew.times, started=started),
+        )
+        return gather(ended, launcher, end_chain, say, baselines=options.baselines), run
+
+
+def _settle(federation: Federation, run: RunDir, options: Options) -> Federation:
+    """The settings of this run. A resumed run keeps its own: other settings would be another federation."""
+    settled = load_federation(run.federation) if options.resume else federation
+    check_federation(settled)
+    write_whole(run.federation, to_toml(settled).encode())
+    return settled
+
+
+def _accounts(federation: Federation, run: RunDir, options: Options) -> "dict[str, Account]":
+    """Each peer's account; keys and their random passwords go to secrets/."""
+    accounts: dict[str, Account] = {}
+    for name in federation.peer_names():
+        if options.resume:
+            accounts[name] = load_keys(run.secrets, name, read_password(password_file(run.secrets, name))).account
+        else:
+            accounts[name] = create_with_random_password(run.secrets, name).account
+    return accounts
+
+
+def _deployer(federation: Federation, run: RunDir) -> "Account":
+    """Whoever pays for contracts and stakes: on a devnet a new account, on another chain the user's."""
+    named = os.environ.get(KEYSTORE_VARIABLE)
+    if named and "://" in federation.ledger.engine:
+        return load_account(Path(named), read_password(None))
+    if account_file(run.secrets, DEPLOYER).exists():
+        return load_keys(run.secrets, DEPLOYER, read_password(password_file(run.secrets, DEPLOYER))).account
+    return create_with_random_password(run.secrets, DEPLOYER).account
+
+
+def _crew(federation: Federation, run: RunDir, options: Options, launcher: PeerLauncher, log: RunLog) -> Crew:
+    specs = [
+        PeerSpec(
+            name=name,
+            index=index,
+            run_dir=str(run.root),
+            secrets_dir=str(run.secrets),
+            password_file=str(password_file(run.secrets, name)),
+            deployment=str(run.deployment),
+            host_probe=str(run.host_probe),
+            seed=federation.seed,
+            resume=options.resume,
+            behaviour=federation.part(name).behaviour,
+        )
+        for index, name in enumerate(federation.peer_names())
+    ]
+    view = View(
+        names=federation.peer_names(),
+        rounds=federation.rounds,
+        statuses={},
+        behaviours={spec.name: spec.behaviour for spec in specs},
+    )
+    timing = federation.timing
+    patience = PATIENCE_SECONDS + 5 * (timing.join + timing.step + timing.stall)
+    played = frozenset(part.peer for part in federation.cast) if options.resume else frozenset[str]()
+    cast = Cast(federation.cast, killed=played, returned=played)  # a resumed run does not kill again
+    return Crew(launcher, specs, view, cast, log.say, patience_seconds=patience)
+
+
+def _sealed(export: ChainExport, say: Callable[[str], None]) -> None:
+    """The archive of the chain is closed while the chain still answers; a second time does nothing."""
+    try:
+        export.finish()
+    except (Unreachable, ChainError) as error:
+        say(f"the archive of the chain in chain/ ends early: {error}")
+
+
+def _of_this_session(probe: "HostProbe", run: RunDir) -> "HostProbe":
+    """A host record covers one session of a launcher; a resumed run meters the host under a name of its own."""
+    from peerage.emissions import probe_from_json  # noqa: PLC0415 - as above
+
+    if not run.host_probe.exists():
+        return probe
+    earlier = probe_from_json(run.host_probe.read_bytes()).host_id
+    return replace_struct(probe, host_id=tagged("peerage/host-session/1", earlier.encode())[:8].hex())
+
+
+@contextlib.contextmanager
+def _stopped(crew: Crew, say: Callable[[str], None]) -> Generator[None]:
+    """However the block ends, no peer is left: asked first, killed after the grace period or a second Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("Stopping: peers finish what they write (Ctrl-C again kills them at once).")
+        raise
+    finally:
+        try:
+            crew.stop()
+        except KeyboardInterrupt:
+            kill_hard(crew)
+            raise
+
+
+@contextlib.contextmanager
+def _terminated_like_interrupted() -> Generator[None]:
+    """SIGTERM cleans up as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _probe(country: str) -> "Generator[Future[HostProbe]]":
+    """CodeCarbon's look at the hardware: once a host, and beside the other things that take seconds."""
+
+    def look() -> "HostProbe":
+        from peerage.emissions.codecarbon_door import probe_host  # noqa: PLC0415 - pandas comes with it
+
+        return probe_host(country or None)
+
+    with ThreadPoolExecutor(1, "host-probe") as pool:
+        yield pool.submit(look)

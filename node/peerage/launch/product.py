@@ -1,0 +1,125 @@
+"""What people came for: the final model as a safetensors file with its card, and the yardsticks beside it.
+
+Runs in a process of its own forked from the fork server, since the launcher imports no torch. Both functions take a run
+directory and return JSON.
+"""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from peerage.config import Federation
+from peerage.config_toml import load_federation
+from peerage.launch.model_card import Facts, model_card
+from peerage.learning import baselines
+from peerage.learning.common_scale import decoded
+from peerage.learning.data import Dataset, Splits, load
+from peerage.learning.data_csv import Schema, standardise, standardiser, statistics
+from peerage.learning.model import build, from_canonical, from_vector, layout, save_safetensors, size, to_vector
+from peerage.learning.partitions import partition
+from peerage.learning.trainer import TrainSettings, evaluate
+from peerage.rundir import RunDir, write_whole
+
+
+class FinalModel(msgspec.Struct, frozen=True):
+    accuracy: float  # of the aggregate on the test split
+    parameters: int
+
+
+class Yardsticks(msgspec.Struct, frozen=True):
+    local_only: float  # mean over peers
+    pooled: float
+
+
+class Job(msgspec.Struct, frozen=True):
+    run_dir: str
+    aggregate: str = ""  # artefact id
+
+
+def write_model(job: str) -> bytes:
+    """`model.safetensors` and its card from the aggregate in the store."""
+    order = msgspec.json.decode(job, type=Job)
+    run = RunDir(Path(order.run_dir))
+    federation = load_federation(run.federation)
+    splits, preparation = _splits(run, federation)
+    net = build(
+        splits.train.input_shape,
+        len(splits.train.classes),
+        federation.seed,
+        hidden=federation.model.hidden,
+        factory=federation.model.factory,
+    )
+    agreed = layout(net)
+    vector = from_canonical((run.store / order.aggregate).read_bytes(), size(agreed))
+    from_vector(net, vector)
+    accuracy = evaluate(net, splits.test).accuracy
+    metadata = {
+        "format": "pt",
+        "schema": "1",
+        "aggregate_sha256": order.aggregate,
+        "classes": msgspec.json.encode(splits.train.classes).decode(),
+        "input_shape": msgspec.json.encode(splits.train.input_shape).decode(),
+        "preparation": preparation,
+    }
+    save_safetensors(run.model, agreed, vector, metadata)
+    facts = Facts(
+        aggregate=order.aggregate,
+        accuracy=accuracy,
+        parameters=size(agreed),
+        layout=agreed,
+        classes=splits.train.classes,
+        input_shape=splits.train.input_shape,
+        test_rows=len(splits.test),
+    )
+    write_whole(run.model_card, model_card(federation, facts).encode())
+    return msgspec.json.encode(FinalModel(accuracy, size(agreed)))
+
+
+def yardsticks(job: str) -> bytes:
+    """Every peer alone, and all rows in one place: trained as long, outside the run's clock."""
+    order = msgspec.json.decode(job, type=Job)
+    run = RunDir(Path(order.run_dir))
+    federation = load_federation(run.federation)
+    splits, _ = _splits(run, federation)
+    parts = [
+        splits.train.take(rows)
+        for rows in partition(splits.train.labels, federation.data.partition, federation.peers, federation.seed)
+    ]
+    net = build(
+        splits.train.input_shape,
+        len(splits.train.classes),
+        federation.seed,
+        hidden=federation.model.hidden,
+        factory=federation.model.factory,
+    )
+    start = to_vector(net)
+    training = federation.training
+    settings = TrainSettings(training.epochs, training.batch_size, training.learning_rate)
+    length = {"rounds": federation.rounds, "seed": federation.seed}
+    alone = baselines.local_only(net, start, parts, splits.test, settings, **length)
+    together = baselines.pooled(net, start, parts, splits.test, settings, **length)
+    return msgspec.json.encode(Yardsticks(float(np.mean(alone)), together))
+
+
+def _splits(run: RunDir, federation: Federation) -> tuple[Splits, str]:
+    """Rows ready for the model, and the preparation (CSV: schema and standardiser as JSON) that new rows need too.
+
+    The standardiser is the one that the peers agreed on under masks; every peer keeps the same.
+    """
+    data = federation.data
+    schema = Schema.from_json(data.columns) if data.columns else None
+    splits = load(
+        data.source, federation.seed, data_dir=data.data_dir, schema=schema, validation_file=data.validation_file
+    )
+    if schema is None:
+        return splits, ""
+    kept = run.secrets / f"{federation.peer_name(0)}.standardiser.json"
+    agreed = decoded(kept.read_bytes()) if kept.exists() else standardiser(statistics(splits.train, schema))
+
+    def ready(rows: Dataset) -> Dataset:
+        return standardise(rows, agreed)
+
+    validation = None if splits.validation is None else ready(splits.validation)
+    preparation = msgspec.json.encode({"schema": schema, "standardiser": agreed}).decode()
+    return Splits(ready(splits.train), ready(splits.test), validation), preparation

@@ -1,0 +1,1 @@
+"""Plain exchange: BrainTorrent as published, for peers that trust each other."""

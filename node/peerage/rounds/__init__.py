@@ -1,0 +1,1 @@
+"""A peer's rounds as values: events in, effects out; no clock, no socket, no file."""

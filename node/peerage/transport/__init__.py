@@ -1,0 +1,1 @@
+"""Peers reach each other: ZeroMQ with CURVE, or a dictionary in tests."""
