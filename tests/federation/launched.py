@@ -43,7 +43,7 @@ QUICK = {"join": 1.0, "step": 2.0, "stall": 4.0}
 def require(engine: str) -> None:
     """Skip without the engine, but not where CI demands it."""
     if find(Engine(engine)) is None:
-        sentence = f"{engine} is not installed: run npm ci in contracts/"
+        sentence = f"{engine} is not installed: run scripts/test once with Node.js"
         if os.environ.get("CI") == "true":
             pytest.fail(sentence)
         pytest.skip(sentence)

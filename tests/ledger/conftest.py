@@ -87,8 +87,8 @@ def engine(request: pytest.FixtureRequest) -> str:
     kind = engines.Engine(request.param)
     if engines.find(kind) is None:
         if os.environ.get("CI") == "true":
-            pytest.fail(f"{kind} is not installed: run npm ci in contracts/")
-        pytest.skip(f"{kind} is not installed: run npm ci in contracts/")
+            pytest.fail(f"{kind} is not installed: run scripts/test once with Node.js")
+        pytest.skip(f"{kind} is not installed: run scripts/test once with Node.js")
     return kind.value
 
 

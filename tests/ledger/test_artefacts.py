@@ -80,7 +80,7 @@ def compiler():
     if shutil.which("node") is None:
         missing = "Node.js is not installed"
     elif not (ROOT / "contracts" / "node_modules" / "solc").is_dir():
-        missing = "the compiler is not installed (npm ci in contracts/)"
+        missing = "the compiler is not installed (run scripts/test once with Node.js)"
     if missing and os.environ.get("CI") == "true":
         pytest.fail(f"{missing}, and CI must compile the contracts")
     if missing:

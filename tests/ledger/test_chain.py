@@ -112,7 +112,7 @@ def test_many_kills_while_transactions_flow(engine, start_federation, story):
 def test_a_chain_that_forgot_is_told_again(start_federation, story):
     """Anvil takes a snapshot and goes back to it: the rewind of an engine that lost its last second."""
     if not any(e == "anvil" for e in _available()):
-        pytest.skip("anvil is not installed: run npm ci in contracts/")
+        pytest.skip("anvil is not installed: run scripts/test once with Node.js")
     federation = start_federation("anvil", peers=2)
     ledgers = federation.ledgers()
     rpc = Rpc(federation.devnet.rpc_url)

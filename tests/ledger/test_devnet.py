@@ -64,7 +64,7 @@ def test_state_survives_kill_and_stop_on_the_same_port(engine, tmp_path):
 @pytest.mark.chain
 def test_a_torn_state_file_is_made_good_from_the_journal(tmp_path):
     if engines.find_anvil() is None:
-        pytest.skip("anvil is not installed: run npm ci in contracts/")
+        pytest.skip("anvil is not installed: run scripts/test once with Node.js")
     with devnet.start("anvil", tmp_path, accounts={ME.address: 10**20}) as chain:
         rpc = Rpc(chain.rpc_url)
         send(rpc, 0)

@@ -55,7 +55,7 @@ def test_a_rewind_is_written_and_taken_back(start_federation, story):
     from peerage_ledger.devnets import engines
 
     if engines.find_anvil() is None:
-        pytest.skip("anvil is not installed: run npm ci in contracts/")
+        pytest.skip("anvil is not installed: run scripts/test once with Node.js")
     federation = start_federation("anvil", peers=2)
     export = ChainExport(federation.deployment, federation.folder / "c.jsonl")
     ledgers = federation.ledgers()
