@@ -55,7 +55,8 @@ def _receipts_root(raws: Sequence[bytes], receipts: Sequence[ReceiptLine], faile
             [bytes.fromhex(log.address), [bytes.fromhex(t) for t in log.topics], bytes.fromhex(log.data)]
             for log in receipt.logs
         ]
-        body = rlp.encode([b"\1" if receipt.status == 1 else failed, receipt.cumulative_gas, _bloom(logs), logs])
+        fields = [b"\1" if receipt.status == 1 else failed, receipt.cumulative_gas, _bloom(logs), logs]
+        body = cast("bytes", rlp.encode(fields))
         items.append(body if raw[0] >= 0x7F else raw[:1] + body)
     return _root(items)
 
