@@ -6,7 +6,7 @@ forks.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import rlp  # type: ignore[import-untyped]  # ships no types
 from trie.hexary import HexaryTrie
