@@ -58,7 +58,7 @@ def test_a_class_of_one_row_stays_in_training():
 def test_the_public_slice_is_taken_from_training_rows_and_bounded():
     splits = public_slice(split(rows(20_000), 0), 0)
     assert splits.validation is not None
-    assert len(splits.validation) == 1000
+    assert len(splits.validation) == 400
     together = [*splits.train.features[:, 0], *splits.test.features[:, 0], *splits.validation.features[:, 0]]
     assert sorted(together) == list(range(20_000))
 
