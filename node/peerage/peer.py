@@ -106,6 +106,8 @@ class Peer:
         self.scale: Engine | None = None  # of the statistics round that comes before them (tables only)
         self.plain_scale: PlainScale | None = None  # the same for two peers in plain exchange
         self._statistics = np.zeros(0)
+        self._gone: set[bytes] = set()
+        self._asked: dict[bytes, set[bytes]] = {}  # owner -> artefacts that the transport is fetching from it
         self._early: list[transport.Received] = []  # training messages that arrived before I could train
         self._publishing = self._done = False
         self._watch_pipe()
@@ -306,23 +308,30 @@ class Peer:
             case _:
                 self._from_transport(happening)
 
-    def _from_transport(self, event: transport.Event) -> None:
+    def _from_transport(self, event: transport.Event) -> None:  # noqa: C901 - one case an event: a table
         match event:
             case transport.Received(sender, frame):
                 self._received(event, sender, frame)
-            case transport.Fetched(_, artefact, data):
+            case transport.Fetched(owner, artefact, data):
+                self._asked.get(owner, set()).discard(artefact)
                 self.store.put(bytes(data))
                 self._handle_all(fx.Fetched(artefact, bytes(data)))
             case transport.FetchFailed(owner, artefact, reason):
                 log.info("artefact %s not had from 0x%s: %s", artefact.hex()[:12], owner.hex()[:8], reason)
-                self._handle_all(fx.Unfetched(owner, artefact))
+                if artefact in self._asked.get(owner, set()):
+                    self._asked[owner].discard(artefact)
+                    self._handle_all(fx.Unfetched(owner, artefact))
             case transport.PeerUp(address):
+                self._gone.discard(address)
                 self.transport.send(address, bytes([GREETING]) + greeting.encode(self.greetings.mine))
                 if self.plain_scale is not None:
                     self.transport.send(address, bytes([STATISTICS]) + self.plain_scale.frame())
                 self._handle_all(fx.PeerUp(address))
             case transport.PeerDown(address):
+                self._gone.add(address)
                 self._handle_all(fx.PeerDown(address))
+                for artefact in sorted(self._asked.pop(address, set())):  # not after the transport's long patience
+                    self._handle_all(fx.Unfetched(address, artefact))
             case transport.PeerFault(address, sentence):
                 self._fault(address, sentence)
             case transport.Dropped(to, frames, reason):
@@ -449,9 +458,10 @@ class Peer:
         held = self.store.get(artefact)
         if held is not None and len(held) <= limit:
             self.inbox.put(_Answer(fx.Fetched(artefact, held), channel))
-        elif owner == self.me:
+        elif owner == self.me or owner in self._gone:
             self.inbox.put(_Answer(fx.Unfetched(owner, artefact), channel))
         else:
+            self._asked.setdefault(owner, set()).add(artefact)
             self.transport.fetch(owner, artefact, limit)
 
     # -- ledger and journal --------------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from peerage.effects import Trained
     from peerage.rounds.round_state import RoundState
 
+RETRY_SECONDS = 0.5  # after a session that failed, doubled with each further one
+
 
 def train_if_due(s: RoundState) -> None:
     """Fine-tune the local model unless a version waits to be used, or training failed on this very record."""
@@ -51,8 +53,9 @@ def announce_if_new(s: RoundState) -> None:
     if news != s.announced:
         s.announced = news
         s.membership.heard(s.me, news)
-        wait = s.rules.patience + s.rules.stagger * s.membership.rank(s.head.record)
-        s.out += [Broadcast(news), SetTimer("open", wait)]
+        s.retrying = s.attempts > 0
+        patience = min(s.rules.patience, RETRY_SECONDS * 2.0 ** (s.attempts - 1)) if s.retrying else s.rules.patience
+        s.out += [Broadcast(news), SetTimer("open", patience + s.rules.stagger * s.membership.rank(s.head.record))]
     maybe_open(s, waited=False)
 
 
@@ -69,7 +72,14 @@ def maybe_open(s: RoundState, *, waited: bool) -> None:
 
 
 def on_open_timer(s: RoundState) -> None:
-    """I have waited for the others: open with those who are fresh, or tell them again that I am."""
+    """I have waited for the others: open with those who are fresh, or tell them again that I am.
+
+    After a session that failed the first wait is short, and opens only when everybody who is there is fresh again.
+    """
+    if s.retrying and not s.membership.live() <= s.membership.fresh(s.head.record):
+        s.retrying = False
+        s.out.append(SetTimer("open", s.rules.patience + s.rules.stagger * s.membership.rank(s.head.record)))
+        return
     maybe_open(s, waited=True)
     if s.session is None and s.own.status is Status.FREE and s.head.round < s.rules.rounds:
         s.out += [SetTimer("open", s.rules.patience), Broadcast(s.news())]

@@ -106,6 +106,7 @@ class RoundState:
         self.left: SessionRun | None = None  # a session left after masking: its version waits for abstentions
         self.abstentions: dict[bytes, set[bytes]] = {}
         self.attempts = 0  # sessions on this record that failed
+        self.retrying = False  # the last announcement came after such a one
         self.distrusted: set[bytes] = set()  # initiators whose session on this record broke a rule
         # its result
         self.outcomes: dict[m.Result, Outcome] = {}
