@@ -22,6 +22,7 @@ from peerage import effects as fx
 from peerage import greeting, messages
 from peerage.accounts import Accounts
 from peerage.config_toml import load_federation
+from peerage.fetches import Fetches
 from peerage.footing import engine_of, greeting_of, ground_of, public_artefacts, rules_of
 from peerage.journal import PeerJournal
 from peerage.keys import load_keys, read_password
@@ -106,8 +107,7 @@ class Peer:
         self.scale: Engine | None = None  # of the statistics round that comes before them (tables only)
         self.plain_scale: PlainScale | None = None  # the same for two peers in plain exchange
         self._statistics = np.zeros(0)
-        self._gone: set[bytes] = set()
-        self._asked: dict[bytes, set[bytes]] = {}  # owner -> artefacts that the transport is fetching from it
+        self.fetches = Fetches()
         self._early: list[transport.Received] = []  # training messages that arrived before I could train
         self._publishing = self._done = False
         self._watch_pipe()
@@ -313,24 +313,22 @@ class Peer:
             case transport.Received(sender, frame):
                 self._received(event, sender, frame)
             case transport.Fetched(owner, artefact, data):
-                self._asked.get(owner, set()).discard(artefact)
+                self.fetches.ended(owner, artefact)
                 self.store.put(bytes(data))
                 self._handle_all(fx.Fetched(artefact, bytes(data)))
             case transport.FetchFailed(owner, artefact, reason):
                 log.info("artefact %s not had from 0x%s: %s", artefact.hex()[:12], owner.hex()[:8], reason)
-                if artefact in self._asked.get(owner, set()):
-                    self._asked[owner].discard(artefact)
+                if self.fetches.ended(owner, artefact):
                     self._handle_all(fx.Unfetched(owner, artefact))
             case transport.PeerUp(address):
-                self._gone.discard(address)
+                self.fetches.up(address)
                 self.transport.send(address, bytes([GREETING]) + greeting.encode(self.greetings.mine))
                 if self.plain_scale is not None:
                     self.transport.send(address, bytes([STATISTICS]) + self.plain_scale.frame())
                 self._handle_all(fx.PeerUp(address))
             case transport.PeerDown(address):
-                self._gone.add(address)
                 self._handle_all(fx.PeerDown(address))
-                for artefact in sorted(self._asked.pop(address, set())):  # not after the transport's long patience
+                for artefact in self.fetches.down(address):
                     self._handle_all(fx.Unfetched(address, artefact))
             case transport.PeerFault(address, sentence):
                 self._fault(address, sentence)
@@ -458,11 +456,10 @@ class Peer:
         held = self.store.get(artefact)
         if held is not None and len(held) <= limit:
             self.inbox.put(_Answer(fx.Fetched(artefact, held), channel))
-        elif owner == self.me or owner in self._gone:
-            self.inbox.put(_Answer(fx.Unfetched(owner, artefact), channel))
-        else:
-            self._asked.setdefault(owner, set()).add(artefact)
+        elif owner != self.me and self.fetches.ask(owner, artefact):
             self.transport.fetch(owner, artefact, limit)
+        else:
+            self.inbox.put(_Answer(fx.Unfetched(owner, artefact), channel))
 
     # -- ledger and journal --------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from peerage import effects as fx
 from peerage import messages as m
+from peerage_crypto.digest import sha256
 from peerage_crypto.session import Ballot, Certificate, Manifest, Survivors
 from peerage_crypto.statements import Opened
 
@@ -111,3 +112,20 @@ def test_work_of_a_killed_peer_is_not_lost() -> None:
     invariants.check(sim)
     assert victim.saved.version >= 1
     assert any(victim.account.address in in_round(sim, r) for r in (1, 2, 3))
+
+
+def test_after_a_failed_session_the_others_try_again_within_seconds() -> None:
+    sim = Simulation(5, rounds=1)
+    first = sim.hosts[min(sim.hosts, key=lambda a: sha256(sim.federation.genesis, a))]
+
+    def dies(sim: Simulation, host: Host, effect: fx.Effect) -> list[fx.Effect]:
+        if isinstance(effect, fx.Broadcast) and isinstance(effect.message, m.RosterMessage):
+            sim.crash(host)
+            return []
+        return [effect]
+
+    sim.cheats[first.account.address] = dies
+    sim.start().run(sim.rules.patience)
+    others = [h for h in sim.hosts.values() if h is not first]
+    assert any(j.kind == "left" for h in others for j in h.journal)
+    assert all(h.progress for h in others), "within the time that they would wait for a peer still training"
