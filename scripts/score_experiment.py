@@ -20,8 +20,9 @@ import torch
 from peerage.learning.data import Dataset, load, random_labels
 from peerage.learning.model import build, from_vector, to_vector
 from peerage.learning.partitions import partition
-from peerage.learning.scoring import comparable, integer_direction, novel, path_gradient
+from peerage.learning.scoring import integer_direction, novel, path_gradient
 from peerage.learning.trainer import TrainSettings, draw_seed, evaluate, train
+from peerage_ledger.rewards import comparable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from torch import nn
 
 from peerage.learning.data import Dataset, load
 from peerage.learning.model import build, from_vector, to_vector
-from peerage.learning.scoring import COMMON_EXPONENT, comparable, cosine, integer_direction, novel, path_gradient
+from peerage.learning.scoring import LARGEST_EXPONENT, cosine, integer_direction, novel, path_gradient
 from peerage.learning.trainer import TrainSettings, evaluate, train
 from peerage_crypto.errors import InputError
 
@@ -103,8 +103,8 @@ def test_opened_numbers_never_wrap(size, scale, ring, seed):
     length = np.sqrt(float(sum(int(x) ** 2 for x in g)))
     longest = 2.0 ** (bits - 1 - frac) / clip
     assert length <= longest * (1 + 1e-9)
-    assert exponent <= COMMON_EXPONENT
-    if exponent < COMMON_EXPONENT:  # as long as it may be, up to one doubling and the rounding's own length
+    assert exponent <= LARGEST_EXPONENT
+    if exponent < LARGEST_EXPONENT:  # as long as it may be, up to one doubling and the rounding's own length
         assert length > longest / 2 - np.sqrt(size) - 1
 
 
@@ -130,11 +130,6 @@ def test_a_ring_without_room_is_refused_with_the_nearest_setting():
     with pytest.raises(InputError, match="lower frac_bits to 4"):
         integer_direction(np.ones(3), bytes(16), ring_bits=16, frac_bits=14, clip=8.0)
     integer_direction(np.ones(3), bytes(16), ring_bits=16, frac_bits=4, clip=8.0)
-
-
-def test_rounds_of_different_exponent_compare():
-    assert comparable(3, COMMON_EXPONENT - 2) == 12 == comparable(6, COMMON_EXPONENT - 1)
-    assert comparable(-1, 0) == -(2**COMMON_EXPONENT)
 
 
 def test_cosine_of_nothing():

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from peerage.learning.data import Dataset
 
 SIMPSON = ((0.0, 1 / 6), (0.5, 4 / 6), (1.0, 1 / 6))
-COMMON_EXPONENT = 48  # opened numbers of all rounds are brought to this power of two
-LEAST_COSINE = 0.99  # below it, somebody else's g is not mine and I do not open
+LARGEST_EXPONENT = 48  # of a direction; pay brings all rounds to one unit (`rewards.comparable`)
 
 
 def path_gradient(
@@ -97,17 +96,12 @@ def integer_direction(
     if not isfinite(length) or length == 0:
         return np.zeros(len(gbar), dtype=np.int64), 0
     uniform = np.random.Generator(np.random.Philox(key=int.from_bytes(seed[:16], "little"))).random(len(gbar))
-    exponent = min(COMMON_EXPONENT, frexp(longest / length)[1])  # one too many at most; rounding adds length too
+    exponent = min(LARGEST_EXPONENT, frexp(longest / length)[1])  # one too many at most; rounding adds length too
     while True:
         g = np.floor(gbar * 2.0**exponent + uniform).astype(np.int64)
         if _length(g.astype(np.float64)) <= longest:
             return g, exponent
         exponent -= 1
-
-
-def comparable(opened: int, exponent: int) -> int:
-    """An opened number of a round with exponent e in the unit that all rounds share: opened * 2^(E - e)."""
-    return opened << (COMMON_EXPONENT - exponent)
 
 
 def cosine(one: NDArray[np.generic], other: NDArray[np.generic]) -> float:
