@@ -81,7 +81,7 @@ def choose(wanted: str) -> Engine:
         ) from None
     if find(engine) is None:
         raise InputError(
-            f"ledger engine {wanted!r} is not installed; run `npm ci` in contracts/ (it needs Node.js), or use embedded"
+            f"ledger engine {wanted!r} is not installed; run scripts/test once with Node.js there, or use embedded"
         )
     return engine
 

@@ -43,6 +43,9 @@ def devnet(
 
     if "://" in engine:
         raise InputError(f"--engine {engine}: a devnet is started here: say auto, anvil, ganache or embedded")
+    from peerage_ledger.devnets.engines import choose
+
+    choose(engine)  # a wrong name is refused before anything is written
     secrets = state.absolute() / "secrets"
     if account_file(secrets, DEPLOYER).exists():
         keys = load_keys(secrets, DEPLOYER, read_password(password_file(secrets, DEPLOYER)))
