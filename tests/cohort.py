@@ -12,18 +12,33 @@ import numpy as np
 
 from peerage_crypto import secagg_collector as sc
 from peerage_crypto import secagg_member as sm
+from peerage_crypto.buckets import FLAT, Grouping
 from peerage_crypto.digest import sha256
 from peerage_crypto.fixedpoint import ring
 from peerage_crypto.identity import Account
+from peerage_crypto.masking import total_of
 from peerage_crypto.opening import Openings, pair_numbers, values_digest
+from peerage_crypto.pair_audit import Shown, shown_by
 from peerage_crypto.secagg_judge import judge_session
 from peerage_crypto.session import Ballot, Dealt, Manifest, Plan, Revealed, SessionMessage
+from peerage_crypto.sketch_collector import collector_of
+from peerage_crypto.sketch_member import member_of
+from peerage_crypto.sketch_messages import Approval, SeedShares, Sketched
+from peerage_crypto.sketch_terms import Sketching
 from peerage_crypto.statements import Opened, Opening, session_id, sign, signing_domain
 
 CHAIN, REGISTRY, LEDGER = 31337, b"\x11" * 20, b"\x22" * 20
 DOMAIN = signing_domain(CHAIN, LEDGER)
 PARENT, PARAMS = sha256(b"parent"), sha256(b"params")
-STEP_OF = {Dealt: sc.Step.SHARES, Manifest: sc.Step.VECTORS, Ballot: sc.Step.VOTES, Revealed: sc.Step.REVEALS}
+STEP_OF = {
+    Dealt: sc.Step.SHARES,
+    Manifest: sc.Step.VECTORS,
+    Ballot: sc.Step.VOTES,
+    SeedShares: sc.Step.SEEDS,
+    Sketched: sc.Step.SKETCHES,
+    Approval: sc.Step.SCREENINGS,
+    Revealed: sc.Step.REVEALS,
+}
 ORDER = list(STEP_OF.values())
 WIRE = msgspec.msgpack.Decoder(SessionMessage)
 
@@ -52,9 +67,24 @@ def opened(initiator: bytes, *, nonce: bytes = b"\x33" * 32, round_: int = 1, pa
     return Opened(sid, round_, initiator, parent, PARAMS, nonce)
 
 
-def plan_of(people: list[Account], *, bits: int = 32, length: int = 7, strangers: int = 0, **how) -> Plan:
+def plan_of(
+    people: list[Account],
+    *,
+    bits: int = 32,
+    length: int = 7,
+    lane: int = 0,
+    strangers: int = 0,
+    grouping: Grouping = FLAT,
+    sketches: Sketching | None = None,
+    crossfit: bool = False,
+    audited: bool = False,
+    **how,
+) -> Plan:
     registered = frozenset(a.address for a in people) | {account(("stranger", i)).address for i in range(strangers)}
-    return Plan(opened(people[0].address, **how), DOMAIN, registered, ring(bits), length)
+    start = opened(people[0].address, **how)
+    return Plan(
+        start, DOMAIN, registered, ring(bits, lane), length, grouping, sketches, crossfit=crossfit, audited=audited
+    )
 
 
 class Cohort:
@@ -66,15 +96,30 @@ class Cohort:
         *,
         bits: int = 32,
         length: int = 7,
+        lane: int = 0,
         seed: int = 0,
         strangers: int = 0,
+        sketches: Sketching | None = None,
         vanish: Mapping[bytes | int, sc.Step] | None = None,
         unfetchable: tuple[int, ...] = (),
         cheat: Cheat | None = None,
         vectors: list[np.ndarray] | None = None,
+        grouping: Grouping = FLAT,
+        crossfit: bool = False,
+        audited: bool = False,
     ) -> None:
         self.people = accounts(count)
-        self.plan = plan_of(self.people, bits=bits, length=length, strangers=strangers)
+        self.plan = plan_of(
+            self.people,
+            bits=bits,
+            length=length,
+            lane=lane,
+            strangers=strangers,
+            grouping=grouping,
+            sketches=sketches,
+            crossfit=crossfit,
+            audited=audited,
+        )
         self.addresses = [a.address for a in self.people]
         draw = np.random.default_rng(seed)
         dtype = self.plan.ring.dtype
@@ -82,17 +127,18 @@ class Cohort:
         drawn = vectors or [draw.integers(0, top, length, dtype, endpoint=True) for _ in self.people]
         self.vectors = dict(zip(self.addresses, drawn, strict=True))
         self.members = {
-            a.address: sm.Member(self.plan, a.address, a.sign, sha256(b"root", a.address), self.vectors[a.address])
+            a.address: member_of(self.plan, a.address, a.sign, sha256(b"root", a.address), self.vectors[a.address])
             for a in self.people
         }
         self.signed_open = sign(self.plan.opened, self.people[0], DOMAIN)
-        self.collector = sc.Collector(self.plan, self.signed_open, frozenset(self.addresses))
+        self.collector = collector_of(self.plan, self.signed_open, frozenset(self.addresses))
         self.vanish = {self.addresses[p] if isinstance(p, int) else p: s for p, s in (vanish or {}).items()}
         self.unfetchable = {self.addresses[i] for i in unfetchable}
         self.cheat = cheat
         self.blobs: dict[bytes, bytes] = {}
         self.log: list[tuple[bytes, bytes | None, SessionMessage]] = []
         self.refusals: dict[bytes, sm.Refuse] = {}
+        self.accused: dict[bytes, list[sm.Accuse]] = {}  # by who accuses
         self.blames: list[sc.Blame] = []
         self.abandoned = ""
         self.summed: sc.Summed | None = None
@@ -132,8 +178,15 @@ class Cohort:
                 case sm.Keep(blob):
                     self.blobs[sha256(blob)] = blob
                 case sm.Probe(owner, artefact, _):
-                    alive = owner not in self.unfetchable and sha256(self.blobs[artefact]) == artefact
-                    self.told(peer, self.members[peer].on_probe(owner, alive=alive))
+                    blob = self.blobs[artefact]
+                    fetched = owner not in self.unfetchable
+                    if owner in getattr(self.members[peer], "checking", ()):
+                        self.told(peer, self.members[peer].on_checked(owner, blob if fetched else None))
+                    else:
+                        alive = fetched and self.members[peer].is_vector_of(owner, blob)
+                        self.told(peer, self.members[peer].on_probe(owner, alive=alive))
+                case sm.Accuse():
+                    self.accused.setdefault(peer, []).append(effect)
                 case sm.Refuse():
                     self.refusals[peer] = effect
                     self._collected(self.collector.on_refusal(peer))
@@ -179,19 +232,37 @@ class Cohort:
             "Survivors": member.on_survivors,
             "Certificate": member.on_certificate,
         }
+        if self.plan.sketches:
+            by_kind |= {"Seeded": member.on_seeded, "Screened": member.on_screened, "Cleared": member.on_cleared}
         if type(message).__name__ in by_kind:
             self.told(receiver, by_kind[type(message).__name__](message))
         if isinstance(message, Manifest):
             member.on_manifest(message.signed)
+        if isinstance(message, Sketched):
+            member.on_sketched(sender, message)
         if receiver == self.plan.initiator:
             on = {
                 Dealt: self.collector.on_dealt,
                 Ballot: self.collector.on_ballot,
                 Revealed: self.collector.on_revealed,
                 Manifest: lambda peer, m: self.collector.on_manifest(peer, m.signed),
+                SeedShares: getattr(self.collector, "on_seed_shares", None),
+                Sketched: getattr(self.collector, "on_sketched", None),
+                Approval: getattr(self.collector, "on_approval", None),
             }.get(type(message))
             if on:
                 self._collected(on(sender, message))
+
+    # -- audited pairs ---------------------------------------------------------------------------------------------
+
+    def lates(self) -> tuple[bytes, ...]:
+        """What stands behind the survivors' randomness."""
+        return tuple(self.members[m].late for m in self.proven.u3)
+
+    def shown(self, peer: bytes) -> Shown:
+        """The keys that an honest survivor shows."""
+        member = self.members[peer]
+        return shown_by(self.proven, peer, member.pair_roots, member.dealt, self.lates())
 
     # -- what became of it -----------------------------------------------------------------------------------------
 
@@ -216,7 +287,7 @@ class Cohort:
         }
 
     def plain_sum(self, peers) -> np.ndarray:
-        return sum((self.vectors[p] for p in peers), np.zeros(self.plan.length, self.plan.ring.dtype))
+        return total_of([self.vectors[p] for p in peers], self.plan.ring)
 
     def plain_number(self, peer: bytes, g: np.ndarray) -> int:
         """< q , g > in plain integers, then its representative in the ring's signed range."""
@@ -226,7 +297,7 @@ class Cohort:
 
     def openings(self, peer: bytes, g: np.ndarray) -> Openings:
         """What an honest survivor sends for this direction."""
-        values = pair_numbers(self.members[peer].pair_keys, peer, self.proven.u3, g, self.proven)
+        values = pair_numbers(self.members[peer].pair_keys, peer, g, self.proven)
         statement = Opening(self.plan.sid, sha256(g.tobytes()), values_digest(values), bytes(32))
         signer = next(a for a in self.people if a.address == peer)
         return Openings(self.plan.sid, sign(statement, signer, DOMAIN), values)

@@ -1,6 +1,7 @@
-"""What several test folders share (`cohort`) is imported by its name."""
+"""What several test folders share is imported by its name: `cohort`, and the simulator with its parts."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE / "node")]

@@ -8,6 +8,7 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {IPayArbiter} from "./interfaces/IPayArbiter.sol";
 import {IPeerRegistry} from "./interfaces/IPeerRegistry.sol";
 import {IRewardVault} from "./interfaces/IRewardVault.sol";
 
@@ -17,28 +18,44 @@ contract RewardVault is IRewardVault, EIP712 {
     using SafeERC20 for IERC20;
 
     bytes32 private constant _REWARD_ROOT =
-        keccak256("RewardRoot(uint64 epoch,bytes32 root,uint256 total,bytes32 emissionRoot)");
+        keccak256("RewardRoot(uint64 epoch,bytes32 root,uint256 total,bytes32 emissionRoot,bytes32 steps)");
+    uint256 private constant _SIGNATURE = 64;
 
     IERC20 private immutable _token;
     IPeerRegistry private immutable _registry;
     uint64 private immutable _activationDelay;
+    address private immutable _payArbiter;
 
     uint128 private _funded;
     uint128 private _claimed;
-    uint64 private _epoch;
-    uint64 private _activeAt;
+    /// the last publication, in one word; forty-eight bits of seconds last for nine million years
+    uint32 private _epoch;
+    uint48 private _activeAt;
+    uint48 private _rounds;
     uint128 private _total;
+    /// the one before it, to which a voided one gives way
+    uint48 private _roundsBefore;
+    uint128 private _totalBefore;
     bytes32 private _root;
-    bytes32 private _previousRoot;
+    bytes32 private _rootBefore;
+    bytes32 private _state;
+    bytes32 private _stateBefore;
+    bytes32 private _digest;
+    mapping(bytes32 digest => bool voided) private _voided;
     mapping(address account => uint256 cumulative) private _claimedBy;
 
     /// @param token_ A plain ERC-20: what is sent arrives.
     /// @param registry_ Whose active peers sign the roots.
-    /// @param activationDelay_ Seconds from `publish` to the first claim.
-    constructor(IERC20 token_, IPeerRegistry registry_, uint64 activationDelay_) EIP712("PeerageVault", "1") {
+    /// @param activationDelay_ Seconds from `publish` to the first claim: the time to dispute a root.
+    /// @param payArbiter_ Who may void a root, and knows which records are on the ledger; zero: nobody, and no record
+    /// is asked for.
+    constructor(IERC20 token_, IPeerRegistry registry_, uint64 activationDelay_, address payArbiter_)
+        EIP712("PeerageVault", "1")
+    {
         _token = token_;
         _registry = registry_;
         _activationDelay = activationDelay_;
+        _payArbiter = payArbiter_;
     }
 
     /// @inheritdoc IRewardVault
@@ -49,21 +66,48 @@ contract RewardVault is IRewardVault, EIP712 {
     }
 
     /// @inheritdoc IRewardVault
-    function publish(uint64 epoch, bytes32 root, uint256 total, bytes32 emissionRoot, bytes[] calldata signatures)
-        external
-    {
+    function publish(
+        uint64 epoch,
+        bytes32 root,
+        uint256 total,
+        bytes32 emissionRoot,
+        bytes32[] calldata records,
+        bytes32[] calldata states,
+        bytes calldata signatures
+    ) external {
         require(epoch == _epoch + 1, WrongEpoch(epoch, _epoch + 1));
         require(block.timestamp >= _activeAt, PreviousRootPending(_activeAt));
         require(total >= _total, TotalBelowPrevious(total, _total));
         require(total <= _funded, TotalAboveFunded(total, _funded));
-        bytes32 statement = keccak256(abi.encode(_REWARD_ROOT, epoch, root, total, emissionRoot));
-        _checkQuorum(_hashTypedDataV4(statement), signatures);
-        _previousRoot = _root;
+        bytes32 steps = keccak256(abi.encodePacked(records, states));
+        bytes32 digest = _hashTypedDataV4(keccak256(abi.encode(_REWARD_ROOT, epoch, root, total, emissionRoot, steps)));
+        require(!_voided[digest], RootWasVoided(digest));
+        _checkQuorum(digest, signatures);
+        (_roundsBefore, _totalBefore) = (_rounds, _total);
+        _stateBefore = _state;
+        _extend(records, states);
+        _rootBefore = _root;
         _root = root;
-        _epoch = epoch;
-        _activeAt = SafeCast.toUint64(block.timestamp) + _activationDelay;
+        _digest = digest;
+        ++_epoch;
+        _activeAt = SafeCast.toUint48(block.timestamp + _activationDelay);
         _total = SafeCast.toUint128(total);
-        emit RootPublished(epoch, root, total, emissionRoot);
+        emit RootPublished(epoch, root, total, emissionRoot, steps);
+    }
+
+    /// @inheritdoc IRewardVault
+    function voidRoot(uint64 epoch) external {
+        require(msg.sender == _payArbiter, NotThePayArbiter(msg.sender));
+        require(epoch == _epoch && block.timestamp < _activeAt, NotPending(epoch));
+        bytes32 digest = _digest;
+        _voided[digest] = true;
+        _digest = 0;
+        --_epoch;
+        _activeAt = 0;
+        (_rounds, _total) = (_roundsBefore, _totalBefore);
+        _root = _rootBefore;
+        _state = _stateBefore;
+        emit RootVoided(epoch, digest);
     }
 
     /// @inheritdoc IRewardVault
@@ -71,7 +115,7 @@ contract RewardVault is IRewardVault, EIP712 {
         uint256 amount = _settle(claimableRoot(), account, cumulative, proof);
         require(amount > 0, NothingToClaim(account));
         _book(amount);
-        _token.safeTransfer(account, amount);
+        _token.safeTransfer(_registry.payeeOf(account), amount);
     }
 
     /// @inheritdoc IRewardVault
@@ -89,7 +133,7 @@ contract RewardVault is IRewardVault, EIP712 {
         }
         _book(sum);
         for (uint256 i = 0; i < count; ++i) {
-            if (amounts[i] > 0) _token.safeTransfer(accounts[i], amounts[i]);
+            if (amounts[i] > 0) _token.safeTransfer(_registry.payeeOf(accounts[i]), amounts[i]);
         }
     }
 
@@ -106,8 +150,25 @@ contract RewardVault is IRewardVault, EIP712 {
     }
 
     /// @inheritdoc IRewardVault
+    function publication() external view returns (Publication memory) {
+        uint64 activeAt = _activeAt;
+        uint64 publishedAt = activeAt == 0 ? 0 : activeAt - _activationDelay;
+        return Publication(_epoch, _digest, _stateBefore, _state, publishedAt, activeAt);
+    }
+
+    /// @inheritdoc IRewardVault
+    function rounds() external view returns (uint64) {
+        return _rounds;
+    }
+
+    /// @inheritdoc IRewardVault
+    function wasVoided(bytes32 digest) external view returns (bool) {
+        return _voided[digest];
+    }
+
+    /// @inheritdoc IRewardVault
     function claimableRoot() public view returns (bytes32) {
-        return block.timestamp >= _activeAt ? _root : _previousRoot;
+        return block.timestamp >= _activeAt ? _root : _rootBefore;
     }
 
     /// @inheritdoc IRewardVault
@@ -136,6 +197,11 @@ contract RewardVault is IRewardVault, EIP712 {
     }
 
     /// @inheritdoc IRewardVault
+    function payArbiter() external view returns (address) {
+        return _payArbiter;
+    }
+
+    /// @inheritdoc IRewardVault
     function activationDelay() external view returns (uint64) {
         return _activationDelay;
     }
@@ -145,12 +211,30 @@ contract RewardVault is IRewardVault, EIP712 {
         return _domainSeparatorV4();
     }
 
-    function _checkQuorum(bytes32 digest, bytes[] calldata signatures) private view {
+    /// @dev Puts the rounds that are paid behind those that were. The arbiter's ledger must know the last of them:
+    /// then it knows all of a line, and everybody can find what they hold.
+    function _extend(bytes32[] calldata records, bytes32[] calldata states) private {
+        uint256 count = records.length;
+        require(count == states.length, LengthMismatch());
+        if (count == 0) return;
+        uint64 last = _rounds + SafeCast.toUint32(count);
+        bytes32 record = records[count - 1];
+        if (_payArbiter != address(0)) {
+            require(IPayArbiter(_payArbiter).isRecorded(last, record), UnknownRecord(last, record));
+        }
+        _rounds = SafeCast.toUint48(last);
+        _state = states[count - 1];
+    }
+
+    function _checkQuorum(bytes32 digest, bytes calldata signatures) private view {
+        uint256 length = signatures.length;
+        require(length % _SIGNATURE == 0, BadSignatures(length));
         uint256 needed = quorum(_registry.activeCount());
-        require(signatures.length >= needed, QuorumMissing(signatures.length, needed));
+        require(length / _SIGNATURE >= needed, QuorumMissing(length / _SIGNATURE, needed));
         address previous = address(0);
-        for (uint256 i = 0; i < signatures.length; ++i) {
-            address signer = ECDSA.recover(digest, signatures[i]);
+        for (uint256 at = 0; at < length; at += _SIGNATURE) {
+            address signer =
+                ECDSA.recover(digest, bytes32(signatures[at:at + 32]), bytes32(signatures[at + 32:at + 64]));
             require(signer > previous, SignersNotAscending(previous, signer));
             require(_registry.isActive(signer), NotAPeer(signer));
             previous = signer;
@@ -174,7 +258,8 @@ contract RewardVault is IRewardVault, EIP712 {
     /// @dev The last line of defence: whatever the leaves say, no more than the signed total leaves the vault.
     function _book(uint256 amount) private {
         uint256 sum = _claimed + amount;
-        require(sum <= _total, ClaimsAboveTotal(sum, _total));
+        uint256 total = block.timestamp >= _activeAt ? _total : _totalBefore;
+        require(sum <= total, ClaimsAboveTotal(sum, total));
         _claimed = SafeCast.toUint128(sum);
     }
 }

@@ -5,6 +5,8 @@ import {PeerRegistry} from "../src/PeerRegistry.sol";
 import {PeerageToken} from "../src/PeerageToken.sol";
 import {RewardVault} from "../src/RewardVault.sol";
 import {RoundLedger} from "../src/RoundLedger.sol";
+import {IAdmission} from "../src/interfaces/IAdmission.sol";
+import {IRewardPool} from "../src/interfaces/IRewardPool.sol";
 import {IRoundLedger} from "../src/interfaces/IRoundLedger.sol";
 import {vm} from "./Vm.sol";
 
@@ -15,7 +17,11 @@ abstract contract Federation {
     uint64 internal constant DELAY = 1 hours;
     uint256 internal constant SUPPLY = 1e27;
     bytes32 internal constant FEDERATION = keccak256("federation");
+    /// tests of register and ledger speak for the arbiters themselves
+    address internal constant ROUND_ARBITER = address(0xA4B1);
+    address internal constant PAY_ARBITER = address(0xA4B2);
 
+    IAdmission internal admission;
     PeerageToken internal token;
     PeerRegistry internal registry;
     RoundLedger internal rounds;
@@ -26,13 +32,22 @@ abstract contract Federation {
     function deploy() internal {
         vm.warp(1_700_000_000);
         token = new PeerageToken(address(this), SUPPLY);
-        registry = new PeerRegistry(token, STAKE, UNBONDING);
+        uint256 nonce = vm.getNonce(address(this)); // the register's; what it points to comes after it
+        address pay = payArbiterAt(nonce + 3);
+        address[2] memory arbiters = [ROUND_ARBITER, pay];
+        IRewardPool pool = IRewardPool(vm.computeCreateAddress(address(this), nonce + 2));
+        registry = new PeerRegistry(token, STAKE, UNBONDING, admission, arbiters, pool);
         rounds = new RoundLedger(registry, FEDERATION);
-        vault = new RewardVault(token, registry, DELAY);
+        vault = new RewardVault(token, registry, DELAY, pay);
+        eq(registry.vault(), address(vault));
     }
 
     function deployWith(uint256 peers) internal {
         deploy();
+        joinAll(peers);
+    }
+
+    function joinAll(uint256 peers) internal {
         for (uint256 i = 0; i < peers; ++i) {
             _insert(uint256(keccak256(abi.encode("peer", i))));
         }
@@ -90,26 +105,48 @@ abstract contract Federation {
         return record;
     }
 
+    /// @dev Who may void a root; a test with a real arbiter says that it is what it deploys next, with this nonce.
+    function payArbiterAt(uint256) internal virtual returns (address) {
+        return PAY_ARBITER;
+    }
+
+    /// @dev What a quorum signs; without steps, as where no round is paid.
+    function rewardDigest(uint64 epoch, bytes32 root, uint256 total, bytes32 emissionRoot, bytes32 steps)
+        internal
+        view
+        returns (bytes32)
+    {
+        bytes32 kind =
+            keccak256("RewardRoot(uint64 epoch,bytes32 root,uint256 total,bytes32 emissionRoot,bytes32 steps)");
+        bytes32 statement = keccak256(abi.encode(kind, epoch, root, total, emissionRoot, steps));
+        return keccak256(abi.encodePacked(hex"1901", vault.domainSeparator(), statement));
+    }
+
     function signed(uint64 epoch, bytes32 root, uint256 total, bytes32 emissionRoot, uint256 count)
         internal
         view
-        returns (bytes[] memory signatures)
+        returns (bytes memory)
     {
-        bytes32 statement = keccak256(
-            abi.encode(
-                keccak256("RewardRoot(uint64 epoch,bytes32 root,uint256 total,bytes32 emissionRoot)"),
-                epoch,
-                root,
-                total,
-                emissionRoot
-            )
-        );
-        bytes32 digest = keccak256(abi.encodePacked(hex"1901", vault.domainSeparator(), statement));
-        signatures = new bytes[](count);
-        for (uint256 i = 0; i < count; ++i) {
-            (uint8 v, bytes32 r, bytes32 s) = vm.sign(secrets[i], digest);
-            signatures[i] = abi.encodePacked(r, s, v);
+        return signedBy(0, count, rewardDigest(epoch, root, total, emissionRoot, keccak256("")));
+    }
+
+    /// @dev Peers `first` to `end`, packed: r, then s with the parity in its top bit.
+    function signedBy(uint256 first, uint256 end, bytes32 digest) internal view returns (bytes memory signatures) {
+        for (uint256 i = first; i < end; ++i) {
+            signatures = bytes.concat(signatures, signedAlone(i, digest));
         }
+    }
+
+    function signedAlone(uint256 i, bytes32 digest) internal view returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(secrets[i], digest);
+        return abi.encodePacked(r, uint256(s) | (uint256(v - 27) << 255));
+    }
+
+    /// @dev A root without rounds.
+    function publishRoot(uint64 epoch, bytes32 root, uint256 total, bytes32 emissionRoot, bytes memory signatures)
+        internal
+    {
+        vault.publish(epoch, root, total, emissionRoot, new bytes32[](0), new bytes32[](0), signatures);
     }
 
     function leafOf(address account, uint256 cumulative) internal pure returns (bytes32) {

@@ -31,6 +31,8 @@ contract InvariantsTest {
         funded_is_claimed_plus_balance();
         nobody_is_paid_twice();
         every_stake_is_there();
+        what_was_slashed_is_bounty_and_pool();
+        seats_are_unique();
     }
 
     function funded_is_claimed_plus_balance() private view {
@@ -60,6 +62,27 @@ contract InvariantsTest {
             if (isActive) ++active;
         }
         eq(stakes, token.balanceOf(address(registry)));
+        eq(stakes, handler.stakedModel() - handler.withdrawnModel() - handler.slashedModel());
         eq(active, registry.activeCount());
+    }
+
+    /// @dev The pool's part is in `fundedModel`, which the vault's books are held against.
+    function what_was_slashed_is_bounty_and_pool() private view {
+        eq(token.balanceOf(handler.CHALLENGER()), handler.bountiesModel());
+        require(handler.fundedModel() >= handler.slashedModel() - handler.bountiesModel());
+    }
+
+    function seats_are_unique() private view {
+        for (uint256 i = 0; i < handler.members(); ++i) {
+            uint16 seat = registry.seatOf(handler.member(i));
+            if (seat == 0) continue;
+            require(seat <= handler.seatsModel());
+            eq(registry.peerAt(seat), handler.member(i));
+            for (uint256 j = 0; j < i; ++j) {
+                require(registry.seatOf(handler.member(j)) != seat, "two on one seat");
+            }
+        }
+        eq(registry.peerAt(0), address(0));
+        eq(registry.peerAt(handler.seatsModel() + 1), address(0));
     }
 }

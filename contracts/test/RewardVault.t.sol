@@ -29,10 +29,10 @@ contract RewardVaultTest is Federation {
     function test_a_quorum_publishes_and_each_is_paid_once() public {
         (address[] memory accounts, uint256[] memory totals) = _equal(100);
         (bytes32 root, bytes32[][] memory proofs) = tree(accounts, totals);
-        bytes[] memory signatures = signed(1, root, 800, EMISSIONS, 6);
+        bytes memory signatures = signed(1, root, 800, EMISSIONS, 6);
         vm.expectEmit();
-        emit IRewardVault.RootPublished(1, root, 800, EMISSIONS);
-        vault.publish(1, root, 800, EMISSIONS, signatures);
+        emit IRewardVault.RootPublished(1, root, 800, EMISSIONS, keccak256(""));
+        publishRoot(1, root, 800, EMISSIONS, signatures);
         vm.expectRevert(abi.encodeWithSelector(IRewardVault.BadProof.selector, accounts[0], 100)); // not active yet
         vault.claim(accounts[0], 100, proofs[0]);
         vm.warp(block.timestamp + DELAY);
@@ -73,82 +73,80 @@ contract RewardVaultTest is Federation {
         (address[] memory accounts, uint256[] memory totals) = _equal(50);
         (bytes32 root,) = tree(accounts, totals);
         _publish(1, accounts, totals, 400);
-        bytes[] memory signatures = signed(2, root, 400, EMISSIONS, 6);
+        bytes memory signatures = signed(2, root, 400, EMISSIONS, 6);
         uint64 activeAt = uint64(block.timestamp) + DELAY;
         vm.expectRevert(abi.encodeWithSelector(IRewardVault.PreviousRootPending.selector, activeAt));
-        vault.publish(2, root, 400, EMISSIONS, signatures);
+        publishRoot(2, root, 400, EMISSIONS, signatures);
     }
 
     function test_epochs_have_no_gap_and_no_repetition() public {
         (address[] memory accounts, uint256[] memory totals) = _equal(50);
         (bytes32 root,) = tree(accounts, totals);
-        bytes[] memory signatures = signed(2, root, 400, EMISSIONS, 6);
+        bytes memory signatures = signed(2, root, 400, EMISSIONS, 6);
         vm.expectRevert(abi.encodeWithSelector(IRewardVault.WrongEpoch.selector, 2, 1));
-        vault.publish(2, root, 400, EMISSIONS, signatures);
+        publishRoot(2, root, 400, EMISSIONS, signatures);
         _publish(1, accounts, totals, 400);
         vm.warp(block.timestamp + DELAY);
         signatures = signed(1, root, 400, EMISSIONS, 6);
         vm.expectRevert(abi.encodeWithSelector(IRewardVault.WrongEpoch.selector, 1, 2));
-        vault.publish(1, root, 400, EMISSIONS, signatures);
+        publishRoot(1, root, 400, EMISSIONS, signatures);
     }
 
     function test_totals_stay_between_the_last_one_and_what_was_funded() public {
-        bytes[] memory signatures = signed(1, FEDERATION, POOL + 1, EMISSIONS, 6);
+        bytes memory signatures = signed(1, FEDERATION, POOL + 1, EMISSIONS, 6);
         vm.expectRevert(abi.encodeWithSelector(IRewardVault.TotalAboveFunded.selector, POOL + 1, POOL));
-        vault.publish(1, FEDERATION, POOL + 1, EMISSIONS, signatures);
-        vault.publish(1, FEDERATION, 500, EMISSIONS, signed(1, FEDERATION, 500, EMISSIONS, 6));
+        publishRoot(1, FEDERATION, POOL + 1, EMISSIONS, signatures);
+        publishRoot(1, FEDERATION, 500, EMISSIONS, signed(1, FEDERATION, 500, EMISSIONS, 6));
         vm.warp(block.timestamp + DELAY);
         signatures = signed(2, FEDERATION, 499, EMISSIONS, 6);
         vm.expectRevert(abi.encodeWithSelector(IRewardVault.TotalBelowPrevious.selector, 499, 500));
-        vault.publish(2, FEDERATION, 499, EMISSIONS, signatures);
+        publishRoot(2, FEDERATION, 499, EMISSIONS, signatures);
     }
 
     function test_too_few_signatures_are_refused() public {
-        bytes[] memory signatures = signed(1, FEDERATION, 1, EMISSIONS, 5);
+        bytes memory signatures = signed(1, FEDERATION, 1, EMISSIONS, 5);
         vm.expectRevert(abi.encodeWithSelector(IRewardVault.QuorumMissing.selector, 5, 6));
-        vault.publish(1, FEDERATION, 1, EMISSIONS, signatures);
+        publishRoot(1, FEDERATION, 1, EMISSIONS, signatures);
     }
 
     function test_one_signer_counts_once() public {
-        bytes[] memory signatures = signed(1, FEDERATION, 1, EMISSIONS, 6);
-        signatures[1] = signatures[0];
+        bytes32 digest = rewardDigest(1, FEDERATION, 1, EMISSIONS, keccak256(""));
+        bytes memory signatures = bytes.concat(signedAlone(0, digest), signedAlone(0, digest), signedBy(2, 6, digest));
         vm.expectRevert(abi.encodeWithSelector(IRewardVault.SignersNotAscending.selector, peer(0), peer(0)));
-        vault.publish(1, FEDERATION, 1, EMISSIONS, signatures);
-        signatures = signed(1, FEDERATION, 1, EMISSIONS, 6);
-        (signatures[0], signatures[1]) = (signatures[1], signatures[0]);
+        publishRoot(1, FEDERATION, 1, EMISSIONS, signatures);
+        signatures = bytes.concat(signedAlone(1, digest), signedAlone(0, digest), signedBy(2, 6, digest));
         vm.expectRevert(abi.encodeWithSelector(IRewardVault.SignersNotAscending.selector, peer(1), peer(0)));
-        vault.publish(1, FEDERATION, 1, EMISSIONS, signatures);
+        publishRoot(1, FEDERATION, 1, EMISSIONS, signatures);
     }
 
     function test_former_peers_and_strangers_do_not_sign() public {
-        bytes[] memory signatures = signed(1, FEDERATION, 1, EMISSIONS, 7);
+        bytes memory signatures = signed(1, FEDERATION, 1, EMISSIONS, 7);
         vm.prank(peer(3));
         registry.leave();
         vm.expectRevert(abi.encodeWithSelector(IRewardVault.NotAPeer.selector, peer(3)));
-        vault.publish(1, FEDERATION, 1, EMISSIONS, signatures);
+        publishRoot(1, FEDERATION, 1, EMISSIONS, signatures);
     }
 
     function test_signatures_for_other_numbers_are_not_those_of_peers() public {
-        bytes[] memory signatures = signed(1, FEDERATION, 1, EMISSIONS, 6);
+        bytes memory signatures = signed(1, FEDERATION, 1, EMISSIONS, 6);
         vm.expectRevert();
-        vault.publish(1, FEDERATION, 2, EMISSIONS, signatures);
+        publishRoot(1, FEDERATION, 2, EMISSIONS, signatures);
         vm.expectRevert();
-        vault.publish(1, FEDERATION, 1, FEDERATION, signatures);
+        publishRoot(1, FEDERATION, 1, FEDERATION, signatures);
         signatures = signed(1, FEDERATION, 0, EMISSIONS, 6);
-        RewardVault other = new RewardVault(token, registry, DELAY);
+        vault = new RewardVault(token, registry, DELAY, address(0));
         vm.expectRevert();
-        other.publish(1, FEDERATION, 0, EMISSIONS, signatures);
+        publishRoot(1, FEDERATION, 0, EMISSIONS, signatures);
     }
 
     function test_a_high_s_or_short_signature_is_refused() public {
-        bytes[] memory signatures = signed(1, FEDERATION, 1, EMISSIONS, 6);
-        signatures[0] = hex"00";
-        vm.expectRevert(abi.encodeWithSelector(ECDSA.ECDSAInvalidSignatureLength.selector, 1));
-        vault.publish(1, FEDERATION, 1, EMISSIONS, signatures);
-        bytes32 high = bytes32(type(uint256).max);
-        signatures[0] = abi.encodePacked(bytes32(uint256(1)), high, uint8(27));
+        bytes memory signatures = signed(1, FEDERATION, 1, EMISSIONS, 6);
+        vm.expectRevert(abi.encodeWithSelector(IRewardVault.BadSignatures.selector, 385));
+        publishRoot(1, FEDERATION, 1, EMISSIONS, bytes.concat(signatures, hex"00"));
+        bytes32 high = bytes32(type(uint256).max >> 1);
+        signatures = bytes.concat(bytes32(uint256(1)), high, signedBy(1, 6, bytes32(0)));
         vm.expectRevert(abi.encodeWithSelector(ECDSA.ECDSAInvalidSignatureS.selector, high));
-        vault.publish(1, FEDERATION, 1, EMISSIONS, signatures);
+        publishRoot(1, FEDERATION, 1, EMISSIONS, signatures);
     }
 
     function test_without_peers_nothing_is_published() public {
@@ -157,7 +155,7 @@ contract RewardVaultTest is Federation {
             registry.leave();
         }
         vm.expectRevert(abi.encodeWithSelector(IRewardVault.QuorumMissing.selector, 0, 1));
-        vault.publish(1, FEDERATION, 1, EMISSIONS, new bytes[](0));
+        publishRoot(1, FEDERATION, 1, EMISSIONS, "");
     }
 
     function test_no_claim_without_a_root_or_with_another_proof() public {
@@ -191,7 +189,7 @@ contract RewardVaultTest is Federation {
         eq(vault.registry(), address(registry));
         eq(vault.activationDelay(), DELAY);
         eq(vault.funded(), POOL);
-        vault.publish(1, FEDERATION, 7, EMISSIONS, signed(1, FEDERATION, 7, EMISSIONS, 6));
+        publishRoot(1, FEDERATION, 7, EMISSIONS, signed(1, FEDERATION, 7, EMISSIONS, 6));
         (uint64 epoch, bytes32 root, uint256 total, uint64 activeAt) = vault.published();
         eq(epoch, 1);
         eq(root, FEDERATION);
@@ -203,6 +201,75 @@ contract RewardVaultTest is Federation {
             vault.domainSeparator(),
             keccak256(abi.encode(domain, keccak256("PeerageVault"), keccak256("1"), block.chainid, address(vault)))
         );
+    }
+
+    function test_only_the_pay_arbiter_takes_a_root_back_and_only_while_it_waits() public {
+        (address[] memory accounts, uint256[] memory totals) = _equal(50);
+        bytes32[][] memory before = _publish(1, accounts, totals, 400);
+        vm.warp(block.timestamp + DELAY);
+        (, totals) = _equal(80);
+        bytes32[][] memory afterwards = _publish(2, accounts, totals, 640);
+        bytes32 digest = vault.publication().digest;
+        vm.expectRevert(abi.encodeWithSelector(IRewardVault.NotThePayArbiter.selector, address(this)));
+        vault.voidRoot(2);
+        vm.startPrank(PAY_ARBITER);
+        vm.expectRevert(abi.encodeWithSelector(IRewardVault.NotPending.selector, 1));
+        vault.voidRoot(1);
+        vm.expectEmit();
+        emit IRewardVault.RootVoided(2, digest);
+        vault.voidRoot(2);
+        vm.expectRevert(abi.encodeWithSelector(IRewardVault.NotPending.selector, 1));
+        vault.voidRoot(1); // what can be claimed from stands
+        vm.stopPrank();
+        vm.expectRevert(abi.encodeWithSelector(IRewardVault.BadProof.selector, accounts[0], 80));
+        vault.claim(accounts[0], 80, afterwards[0]);
+        vault.claim(accounts[0], 50, before[0]);
+        (uint64 epoch,, uint256 total,) = vault.published();
+        eq(epoch, 1);
+        eq(total, 400);
+        (bytes32 root,) = tree(accounts, totals);
+        bytes memory signatures = signed(2, root, 640, EMISSIONS, 6);
+        vm.expectRevert(abi.encodeWithSelector(IRewardVault.RootWasVoided.selector, digest));
+        publishRoot(2, root, 640, EMISSIONS, signatures);
+        publishRoot(2, root, 640, FEDERATION, signed(2, root, 640, FEDERATION, 6));
+    }
+
+    function test_claims_while_a_root_waits_stay_within_the_total_before() public {
+        (address[] memory accounts, uint256[] memory totals) = _equal(50);
+        bytes32[][] memory proofs = _publish(1, accounts, totals, 60); // the leaves sum up to 400
+        vm.warp(block.timestamp + DELAY);
+        publishRoot(2, FEDERATION, 1000, EMISSIONS, signed(2, FEDERATION, 1000, EMISSIONS, 6));
+        vault.claim(accounts[0], 50, proofs[0]);
+        vm.expectRevert(abi.encodeWithSelector(IRewardVault.ClaimsAboveTotal.selector, 100, 60));
+        vault.claim(accounts[1], 50, proofs[1]);
+    }
+
+    function test_records_and_states_come_in_pairs() public {
+        bytes32 steps = keccak256(abi.encodePacked(FEDERATION, EMISSIONS, EMISSIONS));
+        bytes memory signatures = signedBy(0, 6, rewardDigest(1, FEDERATION, 1, EMISSIONS, steps));
+        bytes32[] memory records = new bytes32[](1);
+        bytes32[] memory states = new bytes32[](2);
+        records[0] = FEDERATION;
+        (states[0], states[1]) = (EMISSIONS, EMISSIONS);
+        vm.expectRevert(abi.encodeWithSelector(IRewardVault.LengthMismatch.selector));
+        vault.publish(1, FEDERATION, 1, EMISSIONS, records, states, signatures);
+    }
+
+    function test_a_recovered_account_is_paid_elsewhere() public {
+        (address[] memory accounts, uint256[] memory totals) = _equal(50);
+        bytes32[][] memory proofs = _publish(1, accounts, totals, 400);
+        vm.warp(block.timestamp + DELAY);
+        address safe = address(0x5AFE);
+        vm.prank(accounts[1]);
+        registry.setRecovery(safe);
+        vm.prank(safe);
+        registry.recover(accounts[1]);
+        vault.claim(accounts[1], 50, proofs[1]);
+        vault.claimMany(accounts, totals, proofs);
+        eq(token.balanceOf(safe), 50);
+        eq(token.balanceOf(accounts[1]), 0);
+        eq(token.balanceOf(accounts[2]), 50);
+        eq(vault.claimedBy(accounts[1]), 50);
     }
 
     function test_nobody_can_fund_with_what_they_have_not() public {
@@ -256,6 +323,6 @@ contract RewardVaultTest is Federation {
     {
         bytes32 root;
         (root, proofs) = tree(accounts, totals);
-        vault.publish(epoch, root, total, EMISSIONS, signed(epoch, root, total, EMISSIONS, 6));
+        publishRoot(epoch, root, total, EMISSIONS, signed(epoch, root, total, EMISSIONS, 6));
     }
 }

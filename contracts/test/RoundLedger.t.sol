@@ -55,6 +55,9 @@ contract RoundLedgerTest is Federation {
         merge.round = 2;
         vm.expectRevert(abi.encodeWithSelector(IRoundLedger.WrongRound.selector, 2, 6));
         _record(0, merge);
+        merge.round = 7;
+        vm.expectRevert(abi.encodeWithSelector(IRoundLedger.WrongRound.selector, 7, 6));
+        _record(0, merge);
         merge.round = 6;
         _record(0, merge);
     }
@@ -126,6 +129,100 @@ contract RoundLedgerTest is Federation {
         eq(abi.decode(answer, (bytes32)), keccak256(abi.encode(round)));
     }
 
+    function test_the_poster_is_known_also_of_a_sibling_and_after_it_left() public {
+        bytes32 one = _record(0, child(0, FEDERATION, "one"));
+        bytes32 two = _record(1, child(0, FEDERATION, "two"));
+        vm.prank(peer(0));
+        registry.leave();
+        eq(rounds.posterOf(1, one), peer(0));
+        eq(rounds.posterOf(1, two), peer(1));
+        eq(rounds.posterOf(0, FEDERATION), address(0));
+        eq(rounds.posterOf(2, one), address(0));
+        eq(rounds.posterOf(1, keccak256("nobody's")), address(0));
+    }
+
+    function test_the_poster_is_forgotten_with_the_record() public {
+        bytes32 one = _record(2, child(0, FEDERATION, ""));
+        bytes32 late = _record(3, child(0, FEDERATION, "late"));
+        extend(1, one, rounds.window());
+        eq(rounds.posterOf(1, one), address(0));
+        eq(rounds.posterOf(1, late), address(0));
+    }
+
+    function test_several_rounds_go_into_one_transaction() public {
+        IRoundLedger.Round[] memory batch = _line(5);
+        for (uint256 i = 0; i < 5; ++i) {
+            vm.expectEmit();
+            emit IRoundLedger.RoundRecorded(uint64(i + 1), keccak256(abi.encode(batch[i])), peer(1), batch[i]);
+        }
+        address sender = peer(1);
+        vm.prank(sender);
+        bytes32[] memory records = rounds.recordRounds(batch);
+        for (uint64 i = 0; i < 5; ++i) {
+            eq(records[i], keccak256(abi.encode(batch[i])));
+            eq(rounds.posterOf(i + 1, records[i]), sender);
+        }
+    }
+
+    function test_what_is_recorded_already_is_skipped_and_keeps_its_poster() public {
+        IRoundLedger.Round[] memory batch = _line(3);
+        _record(0, batch[0]);
+        _record(0, child(0, FEDERATION, "sibling"));
+        address sender = peer(1);
+        vm.prank(sender);
+        bytes32[] memory records = rounds.recordRounds(batch);
+        eq(rounds.posterOf(1, records[0]), peer(0));
+        eq(rounds.posterOf(3, records[2]), sender);
+        vm.prank(sender);
+        rounds.recordRounds(batch); // all of them: nothing happens
+        vm.prank(sender);
+        eq(rounds.recordRounds(new IRoundLedger.Round[](0)).length, 0);
+    }
+
+    function test_one_bad_round_refuses_the_whole_batch() public {
+        IRoundLedger.Round[] memory batch = _line(3);
+        batch[1].parents[0] = keccak256("nobody's");
+        vm.expectRevert(abi.encodeWithSelector(IRoundLedger.UnknownParent.selector, 1, keccak256("nobody's")));
+        vm.prank(peer(0));
+        rounds.recordRounds(batch);
+        require(!rounds.isRecorded(1, keccak256(abi.encode(batch[0]))));
+        vm.expectRevert(abi.encodeWithSelector(IRoundLedger.NotAPeer.selector, address(this)));
+        rounds.recordRounds(_line(2));
+    }
+
+    function test_a_round_beyond_the_slots_numbers_is_no_parent() public {
+        uint64 beyond = (1 << 48) + 1; // the same slot and the same low bits as round 1
+        bytes32 one = _record(0, child(0, FEDERATION, ""));
+        require(!rounds.isRecorded(beyond, one));
+        vm.expectRevert(abi.encodeWithSelector(IRoundLedger.UnknownParent.selector, beyond, one));
+        _record(0, child(beyond, one, ""));
+    }
+
+    function test_another_layout_of_the_same_round_has_the_same_name() public {
+        IRoundLedger.Round memory round = child(0, FEDERATION, "");
+        bytes memory call = abi.encodeCall(IRoundLedger.recordRound, (round));
+        bytes memory other = bytes.concat(call, new bytes(64)); // the list of parents once more, at the end
+        assembly ("memory-safe") {
+            let start := add(other, 0x44) // the round itself
+            mstore(add(start, 0x60), 0x200)
+            mstore(add(start, 0x200), 1)
+            mstore(add(start, 0x220), mload(add(start, 0x1e0)))
+            mstore(add(start, 0x1e0), 0)
+        }
+        vm.prank(peer(0));
+        (bool done, bytes memory answer) = address(rounds).call(other);
+        require(done);
+        eq(abi.decode(answer, (bytes32)), keccak256(abi.encode(round)));
+    }
+
+    function test_dirty_members_are_refused() public {
+        bytes memory call = abi.encodeCall(IRoundLedger.recordRound, (child(0, FEDERATION, "")));
+        call[4 + 32 + 0x160 + 29] = 0x01; // above the 16 bits of `members`
+        vm.prank(peer(0));
+        (bool done,) = address(rounds).call(call);
+        require(!done);
+    }
+
     function test_what_was_deployed_can_be_read() public view {
         eq(rounds.registry(), address(registry));
         eq(rounds.federation(), FEDERATION);
@@ -137,13 +234,18 @@ contract RoundLedgerTest is Federation {
         );
     }
 
-    function testFuzz_the_record_is_the_hash_of_the_whole_round(IRoundLedger.Round memory round, uint16 members)
-        public
-    {
+    function testFuzz_the_record_is_the_hash_of_the_whole_round(
+        IRoundLedger.Round memory round,
+        uint16 members,
+        uint8 more
+    ) public {
         round.round = 1;
-        round.parentRounds = new uint64[](1);
-        round.parents = new bytes32[](1);
-        round.parents[0] = FEDERATION;
+        uint256 count = 1 + more % 5; // the same parent several times is no fault
+        round.parentRounds = new uint64[](count);
+        round.parents = new bytes32[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            round.parents[i] = FEDERATION;
+        }
         round.members = members;
         vm.expectEmit();
         emit IRoundLedger.RoundRecorded(1, keccak256(abi.encode(round)), peer(0), round);
@@ -154,6 +256,15 @@ contract RoundLedgerTest is Federation {
         address account = peer(sender);
         vm.prank(account);
         return rounds.recordRound(round);
+    }
+
+    function _line(uint64 count) private pure returns (IRoundLedger.Round[] memory batch) {
+        batch = new IRoundLedger.Round[](count);
+        bytes32 record = FEDERATION;
+        for (uint64 i = 0; i < count; ++i) {
+            batch[i] = child(i, record, "line");
+            record = keccak256(abi.encode(batch[i]));
+        }
     }
 
     function _merge(uint64 roundA, bytes32 a, uint64 roundB, bytes32 b)

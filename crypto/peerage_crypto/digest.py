@@ -100,6 +100,17 @@ def merkle_proof(leaves: Sequence[Bytes], index: int) -> tuple[bytes, ...]:
     return _path([_leaf(leaf) for leaf in leaves], index, _node)
 
 
+def merkle_proofs(leaves: Sequence[Bytes], indices: Sequence[int]) -> list[tuple[bytes, ...]]:
+    """`merkle_proof` of several leaves, which are hashed once."""
+    if not all(0 <= index < len(leaves) for index in indices):
+        raise IndexError(f"a leaf that is not among {len(leaves)}")
+    levels = [[_leaf(leaf) for leaf in leaves]]
+    while len(levels[-1]) > 1:
+        levels.append(_above(levels[-1], _node))
+    steps = range(len(levels) - 1)
+    return [tuple(levels[up][at ^ 1] for up in steps if (at := index >> up) ^ 1 < len(levels[up])) for index in indices]
+
+
 def merkle_verify(root: bytes, leaf: Bytes, index: int, count: int, proof: Sequence[bytes]) -> bool:
     """Whether `leaf` stands at `index` of `count` leaves under `root`; any proof may come from outside.
 
@@ -132,6 +143,8 @@ def claim_leaf(account: bytes, cumulative: int) -> bytes:
     """keccak256(keccak256(abi.encode(account, cumulative))): the vault computes the same."""
     if len(account) != 20:
         raise ValueError(f"an address has 20 bytes, not {len(account)}")
+    if not 0 <= cumulative < 1 << 256:
+        raise ValueError("a cumulative amount is at least 0 and below 2^256")
     return keccak(keccak(account.rjust(32, b"\0") + cumulative.to_bytes(32, "big")))
 
 

@@ -2,6 +2,9 @@
 
 A value v becomes floor(v * 2^f + u) with u uniform in [0, 1): right on average, at most one unit away, and an integer
 stays itself. Two's complement, so sums of either sign need no offset as long as `check_headroom` holds.
+
+What is counted (peers, examples, losses...) needs more room than a parameter: it goes ahead of them in a lane of 64-bit
+words, in a ring of any width. Lane and words are one run of bytes under one keystream; only adding tells them apart.
 """
 
 from __future__ import annotations
@@ -24,19 +27,27 @@ if TYPE_CHECKING:
     Words = NDArray[np.unsignedinteger[Any]]
 
 RING_BITS = (16, 32, 64)
+LANE_BITS = 64
 LARGEST_QUANTISED = 2.0**62  # leaves int64 room for the rounding
+SLACK = 2.0**-30
 BLOCK = 1 << 15  # elements that are rounded at a time: the temporaries stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """The integers mod 2^bits as unsigned numpy words; InputError for another width than 16, 32 or 64."""
+    """What vectors are made of: `lane` words mod 2^64, then words mod 2^bits. InputError for an unsupported width.
+
+    A vector is an array of words of `bits`; its lane is its first `lane_words`, read as 64-bit words in sums.
+    """
 
     bits: int
+    lane: int = 0
 
     def __post_init__(self) -> None:
         if self.bits not in RING_BITS:
             raise InputError(f"ring_bits = {self.bits} is not supported: choose 16, 32 or 64")
+        if self.lane < 0:
+            raise ValueError(f"a lane of {self.lane} words cannot be")
 
     @property
     def modulus(self) -> int:
@@ -44,18 +55,23 @@ class Ring:
 
     @property
     def dtype(self) -> np.dtype[np.unsignedinteger[Any]]:
-        """In the byte order of this machine; on the wire words are little-endian."""
-        return np.dtype(f"=u{self.bits // 8}")
+        """Little-endian in memory as on the wire, so that a lane word is the same bytes under every width."""
+        return np.dtype(f"<u{self.bits // 8}")
 
     @property
     def word_bytes(self) -> int:
         return self.bits // 8
 
+    @property
+    def lane_words(self) -> int:
+        """Length of the lane in words of `bits`."""
+        return self.lane * (LANE_BITS // self.bits)
 
-@lru_cache(maxsize=len(RING_BITS))
-def ring(bits: int) -> Ring:
-    """The ring of this width."""
-    return Ring(bits)
+
+@lru_cache(maxsize=64)
+def ring(bits: int, lane: int = 0) -> Ring:
+    """The ring of this width, with a lane of so many 64-bit words ahead of it."""
+    return Ring(bits, lane)
 
 
 def to_signed(words: Words) -> NDArray[np.signedinteger[Any]]:
@@ -115,19 +131,84 @@ def clip_norm(values: Reals, l2: float) -> tuple[NDArray[np.float64], float]:
     return doubles * factor, factor
 
 
-def check_headroom(n: int, frac_bits: int, bound: float, within: Ring) -> None:
-    """InputError unless a sum of n quantised values, each within ±bound, stays inside the ring's signed range."""
-    if n < 1 or frac_bits < 0 or not (isfinite(bound) and bound > 0):
+def clip_each(values: Reals, bound: float) -> tuple[NDArray[np.float64], int]:
+    """Every coordinate cut to ±`bound` (0: none is), and how many had to be."""
+    doubles = values.astype(np.float64)
+    if not bound:
+        return doubles, 0
+    return np.clip(doubles, -bound, bound), int(np.count_nonzero(np.abs(doubles) > bound))
+
+
+def on_grid(clipped: Reals, frac_bits: int, clip: float, each: float, seed: bytes) -> NDArray[np.int64]:
+    """`quantise` for a vector that was clipped, kept within `largest_unit` and `norm_limit` whatever the rounding does.
+
+    Rounding that makes the vector too long is drawn again (conditional rounding, Kairouz, Liu & Steinke 2021,
+    arXiv 2102.06387, §4): at most one draw in e^8 is.
+    """
+    top, longest = largest_unit(frac_bits, clip, each), norm_limit(frac_bits, clip, len(clipped))
+    while True:
+        units = np.clip(quantise(clipped, frac_bits, seed), -top, top)
+        if sqrt(float(np.square(units.astype(np.float64)).sum())) <= longest:
+            return units
+        seed = tagged("peerage/dither again/v1", seed)
+
+
+def largest_unit(frac_bits: int, clip: float, each: float = 0.0, noise: int = 0) -> int:
+    """The bound of one honest coordinate in units of the grid: its clip, one for the rounding, its noise's bound."""
+    bound = min(clip, each) if each else clip
+    return int(Fraction(bound) * (1 << frac_bits)) + 1 + noise
+
+
+def norm_limit(frac_bits: int, clip: float, length: int) -> float:
+    """The length in units that no honest vector of `length` coordinates exceeds, rounding included.
+
+    c + sqrt(d) always holds; sqrt(c^2 + d/4 + 4 (c + sqrt(d)/2)) holds for all but one rounding in e^8 (same source,
+    with sqrt(2 log(1/beta)) = 4), and `on_grid` draws that one again. SLACK: lengths are computed in double precision.
+    """
+    c, root = 2.0**frac_bits * clip, sqrt(length)
+    return min(c + root, sqrt(c * c + length / 4 + 4 * (c + root / 2))) * (1 + SLACK)
+
+
+def check_headroom(n: int, frac_bits: int, clip: float, within: Ring, *, each: float = 0.0, noise: int = 0) -> None:
+    """InputError unless a sum of n honest coordinates stays inside the ring's signed range; it names what would.
+
+    `each` bounds single coordinates (0: only the norm does), `noise` is the largest noise of one peer, in units.
+    """
+    bound = min(clip, each) if each else clip
+    if n < 1 or frac_bits < 0 or noise < 0 or not (isfinite(bound) and bound > 0):
         raise InputError(f"no sum of {n} values within {bound} at frac_bits = {frac_bits}: all must be positive")
-    if _fits(n, frac_bits, bound, within):
+    if _fits(n, largest_unit(frac_bits, clip, each, noise), within.bits):
         return
-    legal = next((f for f in range(min(frac_bits, within.bits), -1, -1) if _fits(n, f, bound, within)), None)
-    remedy = "choose a wider ring_bits or a smaller clip" if legal is None else f"choose frac_bits = {legal} or less"
+    remedies: list[str] = []
+    legal = next(
+        (
+            f
+            for f in range(min(frac_bits, within.bits), 0, -1)
+            if _fits(n, largest_unit(f, clip, each, noise), within.bits)
+        ),
+        None,
+    )
+    if legal is not None:
+        remedies.append(f"frac_bits = {legal}")
+    room = (within.modulus // 2 - 1) // n - 1 - noise
+    if room > 0:
+        remedies.append(f"clip_each = {_below(room, frac_bits)!r}")
+    wider = next(
+        (b for b in RING_BITS if b > within.bits and _fits(n, largest_unit(frac_bits, clip, each, noise), b)), None
+    )
+    if wider is not None:
+        remedies.append(f"ring_bits = {wider}")
+    remedy = f"choose {' or '.join(remedies)}" if remedies else "choose a smaller clip or less noise"
     raise InputError(
         f"a sum of {n} values within {bound:g} at frac_bits = {frac_bits} overflows {within.bits} bits: {remedy}"
     )
 
 
-def _fits(n: int, frac_bits: int, bound: float, within: Ring) -> bool:
-    units = Fraction(bound) * (1 << frac_bits) + 1  # rounding adds less than one
-    return n * units < within.modulus // 2
+def _below(room: int, frac_bits: int) -> float:
+    """The nearest bound below room / 2^f with few digits: what a person would type."""
+    exact = room / 2**frac_bits
+    return next((short for digits in range(2, 17) if (short := float(f"{exact:.{digits}g}")) <= exact), exact)
+
+
+def _fits(n: int, largest: int, bits: int) -> bool:
+    return n * largest < 1 << (bits - 1)

@@ -3,6 +3,8 @@
 A key is used once: the same key under two vectors would show their difference. The counter starts at zero, so any part
 of a mask can be made without the rest (an auditor checks one leaf). Everything runs chunk by chunk: a chunk of the
 vector stays in the cache while all masks pass over it (measured: within twice the time of the keystreams alone).
+
+The lane at the head of a vector (`fixedpoint.Ring`) is under the same keystream; its sums carry from 64 to 64 bits.
 """
 
 from __future__ import annotations
@@ -62,25 +64,60 @@ def expand(key: bytes, count: int, ring: Ring, offset: int = 0) -> Words:
     return words.astype(ring.dtype)
 
 
-def apply_masks(vector: Words, plus: Sequence[bytes], minus: Sequence[bytes], ring: Ring) -> Words:
-    """The vector + sum of the masks of `plus` - sum of the masks of `minus`, mod 2^w; a new array."""
+def apply_masks(
+    vector: Words, plus: Sequence[bytes], minus: Sequence[bytes], ring: Ring, *, first_byte: int = 0
+) -> Words:
+    """The vector + sum of the masks of `plus` - sum of the masks of `minus`, mod 2^w; a new array.
+
+    For a part of a longer vector `first_byte` says where it starts (a multiple of 16), and `ring.lane` what of the lane
+    lies in it.
+    """
     _check(vector, ring)
+    block, rest = divmod(first_byte, BLOCK_BYTES)
+    if rest:
+        raise ValueError(f"a mask is started at a multiple of {BLOCK_BYTES} bytes, not at {first_byte}")
     out = vector.astype(ring.dtype)
-    adding, taking = [_stream(key) for key in plus], [_stream(key) for key in minus]
+    adding, taking = [_stream(key, block) for key in plus], [_stream(key, block) for key in minus]
     pad = _Pad(ring)
     for start in range(0, len(out), pad.length):
         part = out[start : start + pad.length]
+        cut = min(max(ring.lane_words - start, 0), len(part))
         for stream in adding:
-            np.add(part, pad.next(stream, len(part)), out=part)
+            _combine(np.add, part, pad.next(stream, len(part)), cut)
         for stream in taking:
-            np.subtract(part, pad.next(stream, len(part)), out=part)
+            _combine(np.subtract, part, pad.next(stream, len(part)), cut)
     return out
 
 
-def inner(vector: Words, g: Words, ring: Ring) -> int:
-    """< vector, g > mod 2^w, as a Python integer in [0, 2^w)."""
+def add(total: Words, vector: Words, ring: Ring) -> None:
+    """The vector onto the total, in place: lane words mod 2^64, the rest mod 2^w."""
+    _check(total, ring)
     _check(vector, ring)
-    _check(g, ring)
+    if total.shape != vector.shape:
+        raise ValueError(f"no sum of {len(total)} and {len(vector)} elements")
+    _combine(np.add, total, vector, ring.lane_words)
+
+
+def total_of(vectors: Sequence[Words], ring: Ring) -> Words:
+    """The sum of vectors (at least one), a new array."""
+    total = np.zeros(len(vectors[0]), ring.dtype)
+    for vector in vectors:
+        add(total, vector, ring)
+    return total
+
+
+def _combine(how: np.ufunc, part: Words, other: Words, cut: int) -> None:
+    """Part := how(part, other), its first `cut` words as 64-bit words of a lane."""
+    if cut:
+        lane = part[:cut].view("<u8")
+        how(lane, other[:cut].view("<u8"), out=lane)
+    how(part[cut:], other[cut:], out=part[cut:])
+
+
+def inner(vector: Words, g: Words, ring: Ring) -> int:
+    """< vector, g > mod 2^w, as a Python integer in [0, 2^w); g is zero on the lane."""
+    _check(vector, ring)
+    _check_direction(g, ring)
     if vector.shape != g.shape:
         raise ValueError(f"no inner product of {len(vector)} and {len(g)} elements")
     return int(np.dot(vector, g))  # words of one width wrap as the ring does
@@ -88,12 +125,18 @@ def inner(vector: Words, g: Words, ring: Ring) -> int:
 
 def inner_key(key: bytes, g: Words, ring: Ring) -> int:
     """< mask of the key, g > mod 2^w; the mask is never held whole."""
-    _check(g, ring)
+    _check_direction(g, ring)
     stream, pad, total = _stream(key), _Pad(ring), 0
     for start in range(0, len(g), pad.length):
         part = g[start : start + pad.length]
         total += int(np.dot(pad.next(stream, len(part)), part))
     return total % ring.modulus
+
+
+def _check_direction(g: Words, ring: Ring) -> None:
+    _check(g, ring)
+    if g[: ring.lane_words].any():
+        raise ValueError("nothing of a lane is opened: g must be zero there")
 
 
 def _check(vector: Words, ring: Ring) -> None:

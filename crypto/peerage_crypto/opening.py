@@ -10,6 +10,9 @@ words and < q_i , g' > from the others'. So a member first pledges (signs the di
 and its numbers leave only when a quorum of the survivors has signed the same direction (`Gate`). Two such quorums share
 an honest survivor. The pledge also comes before anybody's numbers are seen: nobody can copy the other end's word.
 
+Where validation is private (`crossfit`) there are two directions, one for the members of each half, and g below is
+a pair of rows. A pair across the halves states its number under both: each end's mask must come off along its own g.
+
 If both ends of a pair state different numbers, somebody lies. Honest peers never contradict each other, so whoever is
 contradicted by more than c others is a liar and the others' word counts; a contradiction that stays undecided leaves
 both ends without a number. A peer that vanished is opened by its neighbours' words alone: the pair keys themselves are
@@ -18,6 +21,7 @@ never shown, because all keys of one peer would show its whole update.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,11 +43,15 @@ if TYPE_CHECKING:
     from peerage_crypto.secagg_judge import Proven
     from peerage_crypto.session import SessionTranscript
 
+Word = dict[bytes, dict[int, int]]  # one peer's numbers: for each partner, by row of g
 PairNumber = Annotated[int, msgspec.Meta(ge=0)]  # meant mod 2^w; msgspec cannot say "below 2^64", values_digest does
 
 
 class Openings(msgspec.Struct, frozen=True, tag="openings"):
-    """One survivor's pair numbers, for every other survivor in roster order, signed."""
+    """One survivor's pair numbers, for every survivor that it shares a mask with, in roster order, signed.
+
+    For a partner of the other half two of them: along the direction of half 0, then along that of half 1.
+    """
 
     sid: Bytes32
     signed: Signed[Opening]
@@ -93,6 +101,7 @@ class Opened:
     numbers: dict[bytes, int | None]
     liars: tuple[bytes, ...]
     disputed: tuple[tuple[bytes, bytes], ...]
+    agreed: dict[tuple[bytes, bytes], dict[int, int]]  # of each pair that does not contradict itself, by row of g
 
 
 def values_digest(values: tuple[int, ...]) -> bytes:
@@ -103,51 +112,66 @@ def values_digest(values: tuple[int, ...]) -> bytes:
 
 
 def pair_numbers(
-    pair_keys: Mapping[bytes, bytes],
-    me: bytes,
-    survivors: tuple[bytes, ...],
-    g: NDArray[np.unsignedinteger],
-    proven: Proven,
+    pair_keys: Mapping[bytes, bytes], me: bytes, g: NDArray[np.unsignedinteger], proven: Proven
 ) -> tuple[int, ...]:
-    """My z_ij for every other survivor, in roster order, mod 2^w."""
-    return tuple(inner_key(pair_keys[other], g, proven.roster.plan.ring) for other in survivors if other != me)
+    """My z_ij for every survivor that I share a mask with, in roster order, mod 2^w."""
+    rows = np.atleast_2d(g)
+    return tuple(inner_key(pair_keys[other], rows[k], proven.roster.plan.ring) for other, k in slots(proven, me))
+
+
+def slots(proven: Proven, me: bytes) -> tuple[tuple[bytes, int], ...]:
+    """What each of my pair numbers is about: the partner, and the row of g."""
+    halves = proven.halves
+    return tuple((other, k) for other in proven.partners(me) for k in (halves.both_ways(me, other) if halves else (0,)))
+
+
+def own_row(proven: Proven, member: bytes) -> int:
+    """The row of g along which a survivor's number is opened."""
+    halves = proven.halves
+    return halves.of(member) if halves else 0
+
+
+def products_of(
+    vectors: Mapping[bytes, NDArray[np.unsignedinteger]], g: NDArray[np.unsignedinteger], proven: Proven
+) -> dict[bytes, int]:
+    """< y_i , g > mod 2^w of masked vectors, each along its owner's direction: anybody who has them can tell."""
+    rows, ring = np.atleast_2d(g), proven.roster.plan.ring
+    return {peer: inner(vector, rows[own_row(proven, peer)], ring) for peer, vector in vectors.items()}
 
 
 def open_numbers(
     proven: Proven,
     transcript: SessionTranscript,
-    vectors: Mapping[bytes, NDArray[np.unsignedinteger]],
+    products: Mapping[bytes, int],
     g: NDArray[np.unsignedinteger],
     stated: Mapping[bytes, tuple[int, ...]],
 ) -> Opened:
     """All opened numbers, as signed integers.
 
-    `vectors` are the survivors' masked vectors, `g` a ring vector of the plan's length, `stated` each speaking
-    survivor's pair numbers as in `Openings.values`.
+    `products` are the survivors' < y_i , g >, `g` a ring vector of the plan's length (with halves: two, as rows),
+    `stated` each speaking survivor's pair numbers as in `Openings.values`.
     """
-    ring, u3 = proven.roster.plan.ring, proven.u3
-    word = {
-        i: dict(zip((m for m in u3 if m != i), (v % ring.modulus for v in values), strict=True))
-        for i, values in stated.items()
-        if i in u3
-    }
-    liars = _liars(word, u3, proven.roster.limits.colluders)
-    z, disputed = _agree(word, u3, liars)
+    ring, u3, rows = proven.roster.plan.ring, proven.u3, np.atleast_2d(g)
+    word = _words(proven, ring.modulus, stated)
+    pairs = [(i, j) for i in u3 for j in proven.partners(i) if i < j]
+    liars = _liars(word, u3, pairs, proven.roster.limits.colluders)
+    z, disputed = _agree(word, pairs, liars)
     u2_digest = proven.roster.u2_digest(transcript.u2)
     seeds = dict(zip(u3, transcript.self_seeds, strict=True))
     secrets = dict(zip(proven.dropped, transcript.mask_secrets, strict=True))
     numbers: dict[bytes, int | None] = {}
     for i in u3:
-        if any((min(i, j), max(i, j)) not in z for j in u3 if j != i):
+        partners, k = proven.partners(i), own_row(proven, i)
+        if any((min(i, j), max(i, j)) not in z for j in partners):
             numbers[i] = None
             continue
-        value = inner(vectors[i], g, ring) - inner_key(self_key(seeds[i], u2_digest, i, ring.bits), g, ring)
-        value -= sum(z[i, j] for j in u3 if j > i) - sum(z[j, i] for j in u3 if j < i)
-        for gone, secret in secrets.items():
+        value = products[i] - inner_key(self_key(seeds[i], u2_digest, i, ring.bits), rows[k], ring)
+        value -= sum(z[i, j][k] for j in partners if j > i) - sum(z[j, i][k] for j in partners if j < i)
+        for gone, secret in ((m, secrets[m]) for m in proven.roster.partners(i) if m in secrets):
             key = pair_key(secret, proven.roster.join_of(i).mask_key, u2_digest, gone, i, ring.bits)
-            value -= inner_key(key, g, ring) * (1 if gone > i else -1)
+            value -= inner_key(key, rows[k], ring) * (1 if gone > i else -1)
         numbers[i] = signed(value, ring.bits)
-    return Opened(numbers, liars, disputed)
+    return Opened(numbers, liars, disputed, z)
 
 
 def add_up(numbers: tuple[int | None, ...], total: NDArray[np.unsignedinteger], g: NDArray[np.unsignedinteger]) -> bool:
@@ -168,25 +192,34 @@ def signed(value: int, bits: int) -> int:
     return (value + half) % (1 << bits) - half
 
 
-def _liars(word: dict[bytes, dict[bytes, int]], u3: tuple[bytes, ...], colluders: int) -> tuple[bytes, ...]:
-    contradicted = {
-        i: sum(1 for j in u3 if j != i and i in word and j in word and word[i][j] != word[j][i]) for i in u3
-    }
-    return tuple(i for i, count in contradicted.items() if count > max(colluders, 1))
+def _words(proven: Proven, modulus: int, stated: Mapping[bytes, tuple[int, ...]]) -> dict[bytes, Word]:
+    word: dict[bytes, Word] = {}
+    for i, values in stated.items():
+        if i in proven.u3:
+            word[i] = {}
+            for (j, k), value in zip(slots(proven, i), values, strict=True):
+                word[i].setdefault(j, {})[k] = value % modulus
+    return word
+
+
+def _liars(
+    word: dict[bytes, Word], u3: tuple[bytes, ...], pairs: list[tuple[bytes, bytes]], colluders: int
+) -> tuple[bytes, ...]:
+    contradicted = Counter(
+        end for i, j in pairs if i in word and j in word and word[i][j] != word[j][i] for end in (i, j)
+    )
+    return tuple(i for i in u3 if contradicted[i] > max(colluders, 1))
 
 
 def _agree(
-    word: dict[bytes, dict[bytes, int]], u3: tuple[bytes, ...], liars: tuple[bytes, ...]
-) -> tuple[dict[tuple[bytes, bytes], int], tuple[tuple[bytes, bytes], ...]]:
-    z: dict[tuple[bytes, bytes], int] = {}
+    word: dict[bytes, Word], pairs: list[tuple[bytes, bytes]], liars: tuple[bytes, ...]
+) -> tuple[dict[tuple[bytes, bytes], dict[int, int]], tuple[tuple[bytes, bytes], ...]]:
+    z: dict[tuple[bytes, bytes], dict[int, int]] = {}
     disputed: list[tuple[bytes, bytes]] = []
-    for i in u3:
-        for j in u3:
-            if i >= j:
-                continue
-            claims = {word[a][b] for a, b in ((i, j), (j, i)) if a in word and a not in liars}
-            if len(claims) == 1:
-                z[i, j] = claims.pop()
-            elif claims:
-                disputed.append((i, j))
+    for i, j in pairs:
+        claims = [word[a][b] for a, b in ((i, j), (j, i)) if a in word and a not in liars]
+        if claims and all(claim == claims[0] for claim in claims):
+            z[i, j] = claims[0]
+        elif claims:
+            disputed.append((i, j))
     return z, tuple(disputed)

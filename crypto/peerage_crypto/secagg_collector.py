@@ -11,19 +11,20 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from peerage_crypto.agreement import SessionKeys
-from peerage_crypto.digest import chunks, merkle_root, sha256
-from peerage_crypto.masking import apply_masks
-from peerage_crypto.secagg_member import LEAF_BYTES, MASK_KEY, RAND, SELF_SEED, TellAll, pair_key, self_key
+from peerage_crypto.buckets import live, void_members
+from peerage_crypto.digest import sha256
+from peerage_crypto.secagg_gathering import Fetch, Gathering
+from peerage_crypto.secagg_member import MASK_KEY, RAND, SELF_SEED, TellAll
 from peerage_crypto.secagg_member import Tell as TellOne
+from peerage_crypto.secagg_sum import ring_bytes, unmask
 from peerage_crypto.session import (
     MANIFEST_FAULTS,
     Ballot,
     Certificate,
     Dealt,
     Frozen,
+    Gathered,
     Plan,
     Revealed,
     RevealedShare,
@@ -38,10 +39,13 @@ from peerage_crypto.session import (
     share_commitment,
 )
 from peerage_crypto.sharing import combine
+from peerage_crypto.sketch_terms import late_commitment
 from peerage_crypto.statements import JoinIntent, MaskedUpdate, Opened, Signed, Vote, seed_commitment
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Mapping
+
+    from peerage_crypto.secagg_sum import Words
 
 
 class Step(Enum):
@@ -51,18 +55,12 @@ class Step(Enum):
     SHARES = "shares"
     VECTORS = "vectors"
     VOTES = "votes"
+    SEEDS = "seeds"
+    SKETCHES = "sketches"
+    SCREENINGS = "screenings"
     REVEALS = "reveals"
     DONE = "done"
     ABANDONED = "abandoned"
-
-
-@dataclass(frozen=True, slots=True)
-class Fetch:
-    """Effect: pull this masked vector from its owner; answer with `on_vector` or `on_lost_vector`."""
-
-    owner: bytes
-    artefact: bytes
-    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ class Abandon:
 class Summed:
     """Effect: the sum is known and proven by its transcript."""
 
-    total: NDArray[np.unsignedinteger]
+    total: Words
     transcript: SessionTranscript
 
 
@@ -94,23 +92,37 @@ Effect = TellOne | TellAll | Fetch | Blame | Abandon | Summed
 class Collector:
     """State of the initiator; it is usually a member too, and then talks to itself like to any other."""
 
-    def __init__(self, plan: Plan, opened: Signed[Opened], expected: frozenset[bytes]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        opened: Signed[Opened],
+        expected: frozenset[bytes],
+        false_leaders: frozenset[bytes] = frozenset(),
+    ) -> None:
         self.plan, self.step = plan, Step.JOINS
         self.roster: Roster | None = None
         self.u2: tuple[bytes, ...] = ()
         self.u3: tuple[bytes, ...] = ()
-        self.vectors: dict[bytes, NDArray[np.unsignedinteger]] = {}
         self.opened = opened
         self._asked: list[TellOne | TellAll] = []  # what the current step waits for an answer to
         self._expected = set(expected)  # who may still deliver in this step
         self._gone: set[bytes] = set()  # nothing more is expected of these, whatever they still send counts
+        self.gathering = Gathering(false_leaders, self._gone)
         self._joins: dict[bytes, Signed[JoinIntent]] = {}
         self._dealt: dict[bytes, Dealt] = {}
-        self._manifests: dict[bytes, Signed[MaskedUpdate]] = {}
         self._votes: dict[bytes, Signed[Vote]] = {}
         self._revealed: dict[bytes, dict[bytes, RevealedShare]] = {}
         self._survivors = b""
         self._bitmaps: tuple[bytes, bytes] = (b"", b"")
+
+    @property
+    def vectors(self) -> dict[bytes, Words]:
+        """The masked vectors that are here by themselves."""
+        return self.gathering.vectors
+
+    @property
+    def _manifests(self) -> dict[bytes, Signed[MaskedUpdate]]:
+        return self.gathering.manifests
 
     # -- events --------------------------------------------------------------------------------------------------------
 
@@ -131,13 +143,18 @@ class Collector:
             signed.is_by(sender, self.plan.domain)
             and signed.statement.sid == self.plan.sid
             and signed.statement.roster == roster.digest
-            and signed.statement.packets == packets_digest(message.packets)
-            and len(message.packets) == len(roster.members) - 1
+            and signed.statement.packets == packets_digest(message.packets, message.pairs)
+            and len(message.packets) == len(roster.holders(sender))
         )
         if not right:
             return [*self._fault(sender, "its share packets are not what it signed for this roster"), *self._advance()]
         self._dealt[sender] = message
         return self._advance()
+
+    @property
+    def dealings(self) -> Mapping[bytes, Dealt]:
+        """What was dealt, by dealer."""
+        return self._dealt
 
     def on_manifest(self, sender: bytes, signed: Signed[MaskedUpdate]) -> list[Effect]:
         """A masked vector is ready at its owner: fetch it."""
@@ -146,25 +163,28 @@ class Collector:
         fault = manifest_fault(self.roster, self.roster.u2_digest(self._bitmaps[0]), sender, signed)
         if fault:
             return [*self._fault(sender, MANIFEST_FAULTS[fault]), *self._advance()]
-        self._manifests[sender] = signed
-        return [Fetch(sender, signed.statement.artefact, signed.statement.length)]
+        return list(self.gathering.manifest(sender, signed))
+
+    def on_gathered(self, sender: bytes, message: Gathered) -> list[Effect]:
+        """A leader has the masked sum of its bucket; the vectors that it lacks are fetched from their owners."""
+        if self.step is not Step.VECTORS or not self.gathering.expects_word(sender):
+            return []
+        fetches = self.gathering.word(sender, message.signed)
+        if fetches is None:
+            blame = self._fault(sender, "its sum is not signed by it for members of its bucket in this session")
+            return [*blame, *self.gathering.lost(sender), *self._advance()]
+        return list(fetches)
 
     def on_vector(self, owner: bytes, blob: bytes) -> list[Effect]:
         """A whole masked vector arrived; its bytes must be those of the manifest."""
         if self.step is not Step.VECTORS or owner not in self._manifests:
             return []
-        s = self._manifests[owner].statement
-        if (
-            len(blob) != s.length
-            or sha256(blob) != s.artefact
-            or merkle_root(chunks(blob, LEAF_BYTES)) != s.masked_root
-        ):
+        if not self.gathering.vector(owner, blob):
             return [*self._fault(owner, "its masked vector is not the one of its manifest"), *self._advance()]
-        self.vectors[owner] = np.frombuffer(blob, self.plan.ring.dtype.newbyteorder("<"))
         return self._advance()
 
     def on_lost_vector(self, owner: bytes) -> list[Effect]:
-        """The vector cannot be had: its owner counts as dropped."""
+        """The vector (or the sum of a leader) cannot be had: its owner counts as dropped."""
         return self.on_down(owner) if self.step is Step.VECTORS else []
 
     def on_ballot(self, sender: bytes, message: Ballot) -> list[Effect]:
@@ -191,8 +211,8 @@ class Collector:
         effects: list[Effect] = []
         if len(good) < len(message.shares):
             effects = self._fault(sender, "a share that it revealed is not the one it was dealt")
-        elif {share.owner for share in good} != set(self.u2) - {sender}:
-            effects = self._fault(sender, "it did not reveal its shares of all others in U2")
+        elif {share.owner for share in good} != set(self.u2) & set(roster.holders(sender)):
+            effects = self._fault(sender, "it did not reveal its shares of all its neighbours in U2")
         return [*effects, *self._advance()]
 
     def on_refusal(self, sender: bytes) -> list[Effect]:
@@ -203,7 +223,8 @@ class Collector:
         """A peer is gone: nothing more is expected of it in this session."""
         self._gone.add(peer)
         self._expected.discard(peer)
-        return self._advance()
+        alone = self.gathering.lost(peer) if self.step is Step.VECTORS else []
+        return [*alone, *self._advance()]
 
     def on_deadline(self, step: Step) -> list[Effect]:
         """The deadline of a step: go on with those who delivered. A deadline of an earlier step means nothing."""
@@ -217,14 +238,19 @@ class Collector:
         return peer in self._expected
 
     def remind(self) -> list[Effect]:
-        """Say the current step's message again to those who have not answered; they repeat the same bytes."""
+        """Say the current step's message again to those who have not answered; they repeat the same bytes.
+
+        A bucket whose leader has not handed its sum over by now is gathered here.
+        """
+        alone = self.gathering.late() if self.step is Step.VECTORS else []
         missing = self._expected - self._delivered()
-        return [
+        again: list[Effect] = [
             TellOne(effect.to, effect.message) if isinstance(effect, TellOne) else TellOne(peer, effect.message)
             for effect in self._asked
             for peer in sorted(missing)
             if isinstance(effect, TellAll) or effect.to == peer
         ]
+        return [*alone, *again]
 
     def _delivered(self) -> set[bytes]:
         return {
@@ -246,7 +272,7 @@ class Collector:
             case Step.SHARES:
                 return self._freeze() if self._expected <= self._dealt.keys() else []
             case Step.VECTORS:
-                return self._call_vote() if self._expected <= self.vectors.keys() else []
+                return self._call_vote() if self._expected <= self.gathering.arrived() else []
             case Step.VOTES:
                 return self._certify() if self._expected <= self._votes.keys() else []
             case Step.REVEALS:
@@ -269,21 +295,28 @@ class Collector:
         if len(self.u2) < len(roster.members) - roster.limits.losses:
             return self._abandon(f"only {len(self.u2)} of {len(roster.members)} members dealt their shares")
         bitmap = roster.bitmap(frozenset(self.u2))
+        self.gathering.begin(roster, self.u2)
         self._bitmaps = (bitmap, b"")
         self._next(Step.VECTORS, self.u2)
         frozen: list[TellOne | TellAll] = []
         for holder in self.u2:
             deliveries = tuple(
-                deliver(roster, self._dealt[dealer], dealer, holder) for dealer in self.u2 if dealer != holder
+                deliver(roster, self._dealt[dealer], dealer, holder)
+                for dealer in roster.holders(holder)
+                if dealer in self._dealt
             )
             frozen.append(TellOne(holder, Frozen(self.plan.sid, bitmap, deliveries)))
         return self._ask(frozen)
 
     def _call_vote(self) -> list[Effect]:
         roster = self._roster()
-        self.u3 = tuple(m for m in self.u2 if m in self.vectors)
+        arrived = self.gathering.arrived()
+        void = void_members(roster.buckets, arrived)
+        self.u3 = tuple(m for m in self.u2 if m in arrived and m not in void)
         if len(self.u3) < len(roster.members) - roster.limits.losses:
             return self._abandon(f"only {len(self.u3)} of {len(roster.members)} masked vectors arrived")
+        if live(roster.buckets, self.u3) < self.plan.grouping.least:
+            return self._abandon("too few buckets kept enough of their members for the rule")
         bitmap = roster.bitmap(frozenset(self.u3))
         manifests = tuple(self._manifests[m] for m in self.u3)
         self._bitmaps = (self._bitmaps[0], bitmap)
@@ -309,7 +342,8 @@ class Collector:
         except CannotOpen as error:
             blame = self._fault(error.culprit, str(error)) if error.culprit else []
             return [*blame, *self._abandon(str(error))]
-        total = unmask(roster, self.u2, self._bitmaps[0], self.vectors, seeds, secrets)
+        masked = self.gathering.masked(self.u3)
+        total = unmask(roster, self.u2, self._bitmaps[0], self.u3, masked, seeds, secrets)
         self.step = Step.DONE
         transcript = SessionTranscript(
             schema=1,
@@ -323,6 +357,7 @@ class Collector:
             mask_secrets=secrets,
             rands=rands,
             sum_artefact=sha256(ring_bytes(total)),
+            gathered=self.gathering.words(),
         )
         return [Summed(total, transcript)]
 
@@ -342,7 +377,7 @@ class Collector:
         return secret
 
     def _is_committed(self, roster: Roster, holder: bytes, share: RevealedShare) -> bool:
-        if share.owner not in self.u2 or share.owner == holder:
+        if share.owner not in self.u2 or share.owner not in roster.holders(holder):
             return False
         promised = self._dealt[share.owner].packets[roster.place(share.owner, holder)].commitments
         kinds = (SELF_SEED,) if share.owner in self.u3 else (MASK_KEY, RAND)
@@ -394,37 +429,5 @@ def opens_commitment(roster: Roster, owner: bytes, kind: int, secret: bytes) -> 
         return SessionKeys.from_secret(secret).public == join.mask_key
     if kind == SELF_SEED:
         return seed_commitment(sid, owner, "self-seed", secret) == join.self_seed
-    return seed_commitment(sid, owner, "rand", secret) == join.rand
-
-
-def unmask(
-    roster: Roster,
-    u2: tuple[bytes, ...],
-    u2_bitmap: bytes,
-    vectors: dict[bytes, NDArray[np.unsignedinteger]],
-    self_seeds: tuple[bytes, ...],
-    mask_secrets: tuple[bytes, ...],
-) -> NDArray[np.unsignedinteger]:
-    """The plain sum of the survivors' vectors: add them, take off self masks and the masks shared with the dropped.
-
-    `vectors` holds exactly the survivors'; `self_seeds` are theirs, `mask_secrets` those of the rest of U2, in roster
-    order. Pair masks between survivors cancel by themselves. Used by the initiator and, word for word, by the auditor.
-    """
-    ring, u2_digest = roster.plan.ring, roster.u2_digest(u2_bitmap)
-    u3 = [m for m in u2 if m in vectors]
-    dropped = [m for m in u2 if m not in vectors]
-    total = np.zeros(roster.plan.length, ring.dtype)
-    for member in u3:
-        np.add(total, vectors[member], out=total)
-    minus = [self_key(b, u2_digest, m, ring.bits) for m, b in zip(u3, self_seeds, strict=True)]
-    plus: list[bytes] = []
-    for gone, secret in zip(dropped, mask_secrets, strict=True):
-        for member in u3:
-            key = pair_key(secret, roster.join_of(member).mask_key, u2_digest, gone, member, ring.bits)
-            (minus if gone > member else plus).append(key)  # the member had added it for j > i, subtracted it for j < i
-    return apply_masks(total, plus, minus, ring)
-
-
-def ring_bytes(vector: NDArray[np.unsignedinteger]) -> bytes:
-    """Canonical bytes of a ring vector: little-endian words."""
-    return vector.astype(vector.dtype.newbyteorder("<"), copy=False).tobytes()
+    rand = late_commitment(secret) if roster.plan.sketches or roster.plan.audited else secret
+    return seed_commitment(sid, owner, "rand", rand) == join.rand

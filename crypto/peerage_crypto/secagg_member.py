@@ -13,12 +13,13 @@ Feed it messages, carry out the effects it returns, in order. Its promises, whoe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from peerage_crypto.agreement import BadKey, BadSeal, SessionKeys, derive, seal, shared, unseal
+from peerage_crypto.buckets import least_survivors, live, void_members
 from peerage_crypto.digest import chunks, merkle_root, sha256, tagged
 from peerage_crypto.identity import BadSignature
 from peerage_crypto.masking import apply_masks
@@ -42,13 +43,18 @@ from peerage_crypto.session import (
     join_fault,
     manifest_fault,
     packets_digest,
+    pair_commitment,
+    pairs_digest,
     share_commitment,
 )
 from peerage_crypto.sharing import split
+from peerage_crypto.sketch_messages import SeedShare
+from peerage_crypto.sketch_terms import late_commitment
 from peerage_crypto.statements import (
     Abstention,
     JoinIntent,
     MaskedUpdate,
+    Screening,
     ShareKeys,
     Signed,
     Statement,
@@ -71,6 +77,9 @@ class Stage(Enum):
     DEALT = "dealt"
     MASKED = "masked"
     VOTED = "voted"
+    CERTIFIED = "certified"
+    SKETCHED = "sketched"
+    SCREENED = "screened"
     REVEALED = "revealed"
     LEFT = "left"
 
@@ -121,12 +130,20 @@ class Refuse:
     sentence: str
 
 
-Effect = Sign | Tell | TellAll | Keep | Probe | Refuse
+@dataclass(frozen=True, slots=True)
+class Accuse:
+    """Effect: write down what this peer did (None: one of two, named in the sentence); the session goes on."""
+
+    culprit: bytes | None
+    sentence: str
+
+
+Effect = Sign | Tell | TellAll | Keep | Probe | Accuse | Refuse
 SignWith = Callable[[bytes], bytes]  # digest -> 65-byte signature
 
 
 def session_keys(root: bytes) -> tuple[SessionKeys, SessionKeys, bytes, bytes]:
-    """Channel keys, mask keys, self seed and rand of one session, all from one 32-byte secret held in memory only."""
+    """Channel keys, mask keys, self seed and late randomness of one session, from one 32-byte secret in memory only."""
     return (
         SessionKeys.from_secret(derive(root, b"", b"peerage/v1/channel")),
         SessionKeys.from_secret(derive(root, b"", b"peerage/v1/mask")),
@@ -135,11 +152,28 @@ def session_keys(root: bytes) -> tuple[SessionKeys, SessionKeys, bytes, bytes]:
     )
 
 
-def pair_key(mine: SessionKeys | bytes, theirs: bytes, u2_digest: bytes, a: bytes, b: bytes, bits: int) -> bytes:
-    """The 32-byte mask key of the pair (a, b), equal on both sides; `mine` is a mask key pair or its secret."""
+def pair_root(mine: SessionKeys | bytes, theirs: bytes, a: bytes, b: bytes) -> bytes:
+    """The 32 bytes that the mask key of the pair (a, b) follows from, equal on both sides: what an audited pair shows.
+
+    `mine` is a mask key pair or its secret.
+    """
     secret = mine if isinstance(mine, bytes) else mine.secret
-    info = b"peerage/v1/pair" + min(a, b) + max(a, b) + bytes([bits])
-    return derive(shared(secret, theirs), u2_digest, info)
+    return derive(shared(secret, theirs), b"", b"peerage/v1/pair-root" + min(a, b) + max(a, b))
+
+
+def mask_key(root: bytes, u2_digest: bytes, a: bytes, b: bytes, bits: int) -> bytes:
+    """The 32-byte mask key of the pair (a, b) from its root."""
+    return derive(root, u2_digest, b"peerage/v1/pair" + min(a, b) + max(a, b) + bytes([bits]))
+
+
+def pair_key(mine: SessionKeys | bytes, theirs: bytes, u2_digest: bytes, a: bytes, b: bytes, bits: int) -> bytes:
+    """Both steps at once."""
+    return mask_key(pair_root(mine, theirs, a, b), u2_digest, a, b, bits)
+
+
+def gradient_root(mine: SessionKeys, theirs: bytes, u2_digest: bytes, a: bytes, b: bytes) -> bytes:
+    """What masks of path gradients follow from: no pair that is audited shows anything of it."""
+    return derive(shared(mine.secret, theirs), u2_digest, b"peerage/v1/gradient-root" + min(a, b) + max(a, b))
 
 
 def self_key(self_seed: bytes, u2_digest: bytes, owner: bytes, bits: int) -> bytes:
@@ -155,19 +189,26 @@ class Member:
             msg = f"the vector is {vector.dtype}{vector.shape}, the session wants {plan.ring.dtype}({plan.length},)"
             raise ValueError(msg)
         self.plan, self.me, self.stage = plan, me, Stage.JOINED
-        self.channel, self.mask, self.self_seed, self.rand = session_keys(root)
+        self.channel, self.mask, self.self_seed, self.late = session_keys(root)
+        # the manifest shows what follows from the late randomness, where something is drawn after it
+        self.rand = late_commitment(self.late) if plan.sketches or plan.audited else self.late
         self.voted = False
         self.abstained = False
         self.certificate: Certificate | None = None
         self.roster: Roster | None = None
         self.u2: tuple[bytes, ...] = ()
-        self.pair_keys: dict[bytes, bytes] = {}  # with each other member of U2; kept for the opening
-        self._sign, self._root, self._vector = sign, root, vector
+        self.pair_roots: dict[bytes, bytes] = {}  # with each partner in the roster
+        self.pair_keys: dict[bytes, bytes] = {}  # with each partner in U2; kept for the opening
+        self.gradient_keys: dict[bytes, bytes] = {}  # the same, for path gradients
+        self.dealt: Dealt | None = None  # what I dealt
+        self.late_shares: tuple[SeedShare, ...] = ()  # of what stands behind the survivors' randomness
+        self.sign, self._root, self._vector = sign, root, vector
         self._seen_joins: dict[bytes, Signed[JoinIntent]] = {}
         self._manifests: dict[bytes, Signed[MaskedUpdate]] = {}
         self._shares: dict[bytes, tuple[bytes, bytes, bytes]] = {}
         self._unreachable: set[bytes] = set()
         self._probing: set[bytes] = set()
+        self._alive: set[bytes] = set()  # left out, and yet their vectors can be had
         self._waiting: Survivors | None = None
         self._opened_for: bytes | None = None
         self._answers: dict[SessionMessage, list[Effect]] = {}  # a repeated request gets the same bytes again
@@ -215,20 +256,20 @@ class Member:
         if (mine.mask_key, mine.channel_key) != (self.mask.public, self.channel.public):
             return self._refuse(self.plan.initiator, "the roster shows another join of mine")
         self.roster, self.stage = roster, Stage.DEALT
-        packets = self._deal(roster)
-        statement = ShareKeys(self.plan.sid, roster.digest, packets_digest(packets))
-        signed = self._signed(statement)
-        answer: list[Effect] = [Tell(self.plan.initiator, Dealt(self.plan.sid, signed, packets))]
+        packets, pairs = self._deal(roster), self._pairs(roster)
+        statement = ShareKeys(self.plan.sid, roster.digest, packets_digest(packets, pairs))
+        self.dealt = Dealt(self.plan.sid, self._signed(statement), packets, pairs)
+        answer: list[Effect] = [Tell(self.plan.initiator, self.dealt)]
         self._answers[message] = answer
         return [Sign(statement), *answer]
 
     def _deal(self, roster: Roster) -> tuple[Packet, ...]:
-        others = [m for m in roster.members if m != self.me]
+        others = roster.holders(self.me)
         xs = [roster.members.index(m) + 1 for m in others]
         t = roster.limits.shares
         kinds = [
             split(secret, xs, t, derive(self._root, roster.digest, b"peerage/v1/polynomial" + bytes([kind])))
-            for kind, secret in enumerate((self.self_seed, self.mask.secret, self.rand))
+            for kind, secret in enumerate(self._secrets())
         ]
         packets: list[Packet] = []
         for holder, shares in zip(others, zip(*kinds, strict=True), strict=True):
@@ -236,6 +277,19 @@ class Member:
             a, b, c = (share_commitment(self.plan.sid, self.me, holder, k, s) for k, s in enumerate(shares))
             packets.append(Packet(seal(key, bytes(12), b"".join(shares), self.plan.sid), (a, b, c)))
         return tuple(packets)
+
+    def _pairs(self, roster: Roster) -> bytes:
+        """My commitment to the keys of all my masks."""
+        sid = self.plan.sid
+        for other in roster.partners(self.me):
+            self.pair_roots[other] = pair_root(self.mask, roster.join_of(other).mask_key, self.me, other)
+        return pairs_digest(
+            sid, self.me, tuple(pair_commitment(sid, self.me, o, r) for o, r in self.pair_roots.items())
+        )
+
+    def _secrets(self) -> tuple[bytes, bytes, bytes]:
+        """What is dealt, in the order of the kinds."""
+        return self.self_seed, self.mask.secret, self.late
 
     def _channel_key(self, roster: Roster, dealer: bytes, holder: bytes, their_public: bytes) -> bytes:
         info = b"peerage/v1/shares" + dealer + holder
@@ -258,10 +312,10 @@ class Member:
             return self._refuse(
                 initiator, f"U2 has {len(u2)} of {len(roster.members)} members: more lost than tolerated"
             )
-        others = [m for m in u2 if m != self.me]
-        if len(message.deliveries) != len(others):
+        dealers = [m for m in roster.holders(self.me) if m in u2]
+        if len(message.deliveries) != len(dealers):
             return self._refuse(initiator, "the initiator withheld share packets")
-        for dealer, delivery in zip(others, message.deliveries, strict=True):
+        for dealer, delivery in zip(dealers, message.deliveries, strict=True):
             if not is_delivery(roster, delivery, dealer, self.me):
                 return self._refuse(initiator, "a share packet is not what its dealer signed for this roster")
             shares = self._unsealed(roster, dealer, delivery.packet)
@@ -286,10 +340,12 @@ class Member:
 
     def _mask(self, roster: Roster, u2: tuple[bytes, ...], bitmap: bytes) -> list[Effect]:
         u2_digest, bits = roster.u2_digest(bitmap), self.plan.ring.bits
-        for other in u2:
-            if other != self.me:
+        for other in roster.partners(self.me):
+            if other in u2:
                 theirs = roster.join_of(other).mask_key
-                self.pair_keys[other] = pair_key(self.mask, theirs, u2_digest, self.me, other, bits)
+                self.pair_keys[other] = mask_key(self.pair_roots[other], u2_digest, self.me, other, bits)
+                if self.plan.crossfit:
+                    self.gradient_keys[other] = gradient_root(self.mask, theirs, u2_digest, self.me, other)
         plus = [self_key(self.self_seed, u2_digest, self.me, bits)]
         plus += [key for other, key in self.pair_keys.items() if other > self.me]
         minus = [key for other, key in self.pair_keys.items() if other < self.me]
@@ -299,7 +355,7 @@ class Member:
         statement = MaskedUpdate(
             sid=self.plan.sid,
             u2=u2_digest,
-            bucket=0,
+            bucket=roster.bucket_of(self.me),
             masked_root=merkle_root(chunks(blob, LEAF_BYTES)),
             artefact=sha256(blob),
             length=len(blob),
@@ -308,6 +364,11 @@ class Member:
         signed = self._signed(statement)
         self._manifests[self.me] = signed
         return [Sign(statement), Keep(blob), TellAll(Manifest(self.plan.sid, signed))]
+
+    @property
+    def manifests(self) -> Mapping[bytes, Signed[MaskedUpdate]]:
+        """The manifests that I have heard, by owner."""
+        return self._manifests
 
     # -- voting --------------------------------------------------------------------------------------------------------
 
@@ -339,7 +400,7 @@ class Member:
             return self._refuse(self.plan.initiator, fault)
         view = self._manifests[self.me].statement.u2
         left_out = {a for a, s in self._manifests.items() if s.statement.u2 == view and a not in u3}
-        self._waiting, self._probing = message, left_out - self._unreachable
+        self._waiting, self._probing, self._alive = message, left_out - self._unreachable, set()
         if self._probing:
             return [
                 Probe(a, self._manifests[a].statement.artefact, self._manifests[a].statement.length)
@@ -347,21 +408,38 @@ class Member:
             ]
         return self._vote(roster, message)
 
+    def is_vector_of(self, owner: bytes, blob: bytes) -> bool:
+        """Whether these bytes are what the owner's manifest names, in both ways: the collector takes nothing else."""
+        signed = self._manifests.get(owner)
+        if signed is None or sha256(blob) != signed.statement.artefact:
+            return False
+        return merkle_root(chunks(blob, LEAF_BYTES)) == signed.statement.masked_root
+
     def on_probe(self, owner: bytes, *, alive: bool) -> list[Effect]:
         """The outcome of a Probe: a vector that can be had must not be voted away."""
         if self.abstained or self.stage is not Stage.MASKED or self.roster is None:
             return []
         if self._waiting is None or owner not in self._probing:
             return []
-        if alive:
-            return self._refuse(self.plan.initiator, "the initiator left out a peer whose vector can be had")
         self._probing.discard(owner)
-        self._unreachable.add(owner)
+        (self._alive if alive else self._unreachable).add(owner)
+        if alive and self._is_wronged(self.roster, owner, self._waiting):
+            return self._refuse(self.plan.initiator, "the initiator left out a peer whose vector can be had")
         return [] if self._probing else self._vote(self.roster, self._waiting)
+
+    def _is_wronged(self, roster: Roster, owner: bytes, message: Survivors) -> bool:
+        """Whether a peer whose vector can be had should be in: it may share the fate of a void bucket."""
+        bucket = roster.buckets[roster.bucket_of(owner)]
+        void = len(roster.buckets) > 1 and not set(bucket) & set(roster.select(message.u3))
+        return not void or len(self._alive & set(bucket)) >= least_survivors(len(bucket))
 
     def _survivors_fault(self, roster: Roster, u3: tuple[bytes, ...], message: Survivors) -> str:
         if not set(u3) <= set(self.u2) or len(u3) < len(roster.members) - roster.limits.losses:
             return f"the survivor set has {len(u3)} of {len(roster.members)} members: more lost than tolerated"
+        if void_members(roster.buckets, u3):
+            return "the survivor set keeps a bucket that has lost too many"
+        if live(roster.buckets, u3) < self.plan.grouping.least:
+            return "the survivor set has too few buckets for the rule"
         if len(message.manifests) != len(u3):
             return "the survivor set does not come with its manifests"
         view = self._manifests[self.me].statement.u2
@@ -395,14 +473,22 @@ class Member:
             return self._refuse(self.plan.initiator, "the certificate names other survivors than the vote")
         if not is_certificate(roster, message.survivors, message.votes):
             return self._refuse(self.plan.initiator, "the certificate has too few valid votes")
-        u3 = set(roster.select(message.u3))
-        self.certificate, self.stage = message, Stage.REVEALED
+        return self._on_quorum(roster, message)
+
+    def _on_quorum(self, roster: Roster, message: Certificate) -> list[Effect]:
+        self.certificate = message
+        return self._reveal(roster.select(message.u3), message)
+
+    def _reveal(self, u3: tuple[bytes, ...], message: SessionMessage) -> list[Effect]:
+        self.stage = Stage.REVEALED
         shares = tuple(
             RevealedShare(owner, s[SELF_SEED], None, None)
             if owner in u3
             else RevealedShare(owner, None, s[MASK_KEY], s[RAND])
             for owner, s in sorted(self._shares.items())
         )
+        if self.plan.audited:
+            self.late_shares = tuple(SeedShare(o, s[RAND]) for o, s in sorted(self._shares.items()) if o in u3)
         self._shares.clear()
         answer: list[Effect] = [Tell(self.plan.initiator, Revealed(self.plan.sid, shares))]
         self._answers[message] = answer
@@ -427,7 +513,7 @@ class Member:
     # -- helpers of all stages -----------------------------------------------------------------------------------------
 
     def _signed(self, statement: Statement) -> Signed:  # type: ignore[type-arg]
-        return Signed(statement, self._sign(statement.digest(self.plan.domain)))
+        return Signed(statement, self.sign(statement.digest(self.plan.domain)))
 
     def _refuse(self, culprit: bytes | None, sentence: str) -> list[Effect]:
         self.stage = Stage.LEFT
@@ -435,7 +521,9 @@ class Member:
         return [Refuse(culprit, sentence)]
 
 
-def is_certificate(roster: Roster, survivors: bytes, votes: tuple[Signed[Vote], ...]) -> bool:
+def is_certificate(
+    roster: Roster, survivors: bytes, votes: tuple[Signed[Vote], ...] | tuple[Signed[Screening], ...]
+) -> bool:
     """Whether at least T distinct members of the roster voted for exactly these survivors."""
     domain, sid = roster.plan.domain, roster.plan.sid
     voters: set[bytes] = set()

@@ -17,10 +17,23 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from peerage_crypto.agreement import BadKey, shared
+from peerage_crypto.buckets import FLAT, Buckets, Grouping, tolerated
 from peerage_crypto.digest import merkle_proof, merkle_root, merkle_verify, tagged
 from peerage_crypto.errors import InputError
 from peerage_crypto.identity import BadSignature
+from peerage_crypto.sketch_messages import (
+    Approval,
+    Bitmap,
+    Cleared,
+    Screened,
+    ScreeningRecord,
+    Seeded,
+    SeedShares,
+    Share,
+    Sketched,
+)
 from peerage_crypto.statements import (
+    BucketSum,
     Bytes32,
     JoinIntent,
     MaskedUpdate,
@@ -30,25 +43,33 @@ from peerage_crypto.statements import (
     Vote,
     seed_commitment,
 )
-from peerage_crypto.thresholds import Thresholds, thresholds
+from peerage_crypto.thresholds import Thresholds, degree, neighbours, thresholds
 
 if TYPE_CHECKING:
-    from peerage_crypto.fixedpoint import Ring
+    from collections.abc import Iterable
 
+    from peerage_crypto.fixedpoint import Ring
+    from peerage_crypto.sketch_terms import Sketching
+
+UNDRAWN = bytes(32)
 Sealed = Annotated[bytes, msgspec.Meta(min_length=115, max_length=115)]  # three 33-byte shares and the GCM tag
-Share = Annotated[bytes, msgspec.Meta(min_length=33, max_length=33)]
-Bitmap = Annotated[bytes, msgspec.Meta(min_length=1, max_length=32)]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is fixed before anybody joins. `length` counts ring elements of the masked vector."""
+    """What is fixed before anybody joins. `length` counts ring elements of a masked vector, `draw` divides buckets."""
 
     opened: Opened
     domain: bytes
     registered: frozenset[bytes]
     ring: Ring
     length: int
+    grouping: Grouping = FLAT
+    sketches: Sketching | None = None  # None: nothing is projected, and no vote but the first
+    draw: bytes = bytes(32)  # the seed of the parent's session
+    crossfit: bool = False  # validation is private: numbers are opened along one direction for each half
+    audited: bool = False  # random pairs show the key of their mask after their numbers
+    halving: bytes = UNDRAWN  # the seed of the first round's session, which drew the halves; UNDRAWN in that round
 
     @property
     def sid(self) -> bytes:
@@ -121,7 +142,12 @@ class Roster:
         members = tuple(join.signer(plan.domain) for join in joins)
         if list(members) != sorted(set(members)):
             raise RosterRefused("the joins are not sorted by distinct signers")
-        return cls(plan, joins, members, limits)
+        roster = cls(plan, joins, members, limits)
+        if len(roster.buckets) < plan.grouping.least:
+            raise RosterRefused(
+                f"{len(members)} members make {len(roster.buckets)} buckets where the rule needs {plan.grouping.least}"
+            )
+        return roster
 
     @cached_property
     def digest(self) -> bytes:
@@ -135,9 +161,49 @@ class Roster:
     def join_of(self, address: bytes) -> JoinIntent:
         return self.joins[self.members.index(address)].statement
 
+    @cached_property
+    def buckets(self) -> Buckets:
+        """Whose vectors are summed together."""
+        return self.plan.grouping.split(self.members, self.plan.draw)
+
+    @cached_property
+    def _bucket_of(self) -> dict[bytes, int]:
+        return {m: at for at, bucket in enumerate(self.buckets) for m in bucket}
+
+    def bucket_of(self, member: bytes) -> int:
+        return self._bucket_of[member]
+
+    def leader_of(self, bucket: int) -> bytes | None:
+        """Who gathers a bucket for the initiator; None: the initiator itself does."""
+        leader = next((m for m in self.buckets[bucket] if m in self.plan.grouping.leaders), None)
+        return None if self.plan.initiator in self.buckets[bucket] else leader
+
+    @cached_property
+    def _holders(self) -> dict[bytes, tuple[bytes, ...]]:
+        return _graph(self.members, self.limits.degree)
+
+    @cached_property
+    def _partners(self) -> dict[bytes, tuple[bytes, ...]]:
+        if len(self.buckets) == 1:
+            return self._holders
+        c = self.limits.colluders
+        return {
+            member: partners
+            for bucket in self.buckets
+            for member, partners in _graph(bucket, degree(len(bucket), tolerated(len(bucket)), c)).items()
+        }
+
+    def holders(self, dealer: bytes) -> tuple[bytes, ...]:
+        """Who holds shares of a member's secrets, in roster order; whose shares it holds, too."""
+        return self._holders[dealer]
+
+    def partners(self, member: bytes) -> tuple[bytes, ...]:
+        """With whom a member shares a mask, in roster order: with nobody outside its bucket."""
+        return self._partners[member]
+
     def place(self, dealer: bytes, holder: bytes) -> int:
-        """Where the holder's packet stands in a dealing: holders are all members but the dealer, in order."""
-        return self.members.index(holder) - (holder > dealer)
+        """Where the holder's packet stands in a dealing; ValueError for a peer that holds none."""
+        return self.holders(dealer).index(holder)
 
     def bitmap(self, addresses: frozenset[bytes]) -> bytes:
         """Which members are meant, bit i for member i, little-endian."""
@@ -160,6 +226,10 @@ class Roster:
         return tagged("peerage/u3/v1", self.digest, bitmap, *(m.statement.digest(self.plan.domain) for m in manifests))
 
 
+def _graph(members: tuple[bytes, ...], k: int) -> dict[bytes, tuple[bytes, ...]]:
+    return {m: tuple(members[j] for j in neighbours(i, len(members), k)) for i, m in enumerate(members)}
+
+
 # -- messages ----------------------------------------------------------------------------------------------------------
 
 
@@ -178,11 +248,15 @@ class Packet(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Dealt(msgspec.Struct, frozen=True, tag="dealt"):
-    """Member to initiator: one packet for every other member in roster order."""
+    """Member to initiator: one packet for every holder of its shares, in roster order.
+
+    `pairs` commits to the keys of all its masks (`pairs_digest`); the dealer signs it with its packets.
+    """
 
     sid: Bytes32
     signed: Signed[ShareKeys]
     packets: tuple[Packet, ...]
+    pairs: Bytes32
 
 
 class Delivery(msgspec.Struct, frozen=True, array_like=True):
@@ -190,11 +264,11 @@ class Delivery(msgspec.Struct, frozen=True, array_like=True):
 
     packet: Packet
     signed: Signed[ShareKeys]
-    proof: Annotated[tuple[Bytes32, ...], msgspec.Meta(max_length=5)]  # of the packet under the dealer's root
+    proof: Annotated[tuple[Bytes32, ...], msgspec.Meta(max_length=8)]  # of the packet under the dealer's root
 
 
 class Frozen(msgspec.Struct, frozen=True, tag="frozen"):
-    """Initiator to one member: whose shares arrived (U2), and that member's packets from the others in U2, in order."""
+    """Initiator to one member: whose shares arrived (U2), and its packets from its neighbours in U2, in order."""
 
     sid: Bytes32
     u2: Bitmap
@@ -206,6 +280,13 @@ class Manifest(msgspec.Struct, frozen=True, tag="manifest"):
 
     sid: Bytes32
     signed: Signed[MaskedUpdate]
+
+
+class Gathered(msgspec.Struct, frozen=True, tag="gathered"):
+    """Leader to initiator: the masked sum of my bucket."""
+
+    sid: Bytes32
+    signed: Signed[BucketSum]
 
 
 class Survivors(msgspec.Struct, frozen=True, tag="survivors"):
@@ -242,20 +323,23 @@ class RevealedShare(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Revealed(msgspec.Struct, frozen=True, tag="revealed"):
-    """Member to initiator: for each other member in U2 one kind of share, never both."""
+    """Member to initiator: for each neighbour in U2 one kind of share, never both."""
 
     sid: Bytes32
     shares: tuple[RevealedShare, ...]
 
 
-SessionMessage = RosterMessage | Dealt | Frozen | Manifest | Survivors | Ballot | Certificate | Revealed
+SketchMessage = SeedShares | Seeded | Sketched | Screened | Approval | Cleared
+PlainMessage = RosterMessage | Dealt | Frozen | Manifest | Gathered | Survivors | Ballot | Certificate | Revealed
+SessionMessage = PlainMessage | SketchMessage
 
 
-class SessionTranscript(msgspec.Struct, frozen=True):
+class SessionTranscript(msgspec.Struct, frozen=True, omit_defaults=True):
     """Everything that proves a sum, and nothing that proves more. Lists follow the roster's order.
 
     `self_seeds` are those of the survivors, `mask_secrets` and `rands` those of the peers in U2 that dropped.
-    `sum_artefact` is the SHA-256 of the unmasked sum in ring elements, little-endian.
+    `sum_artefact` is the SHA-256 of the unmasked sums, one for each bucket with survivors, in ring elements,
+    little-endian, one after the other. `gathered` are the words of leaders on whose sums it rests.
     """
 
     schema: int
@@ -269,6 +353,13 @@ class SessionTranscript(msgspec.Struct, frozen=True):
     mask_secrets: tuple[Bytes32, ...]
     rands: tuple[Bytes32, ...]
     sum_artefact: Bytes32
+    screening: ScreeningRecord | None = None  # with sketches: `u3` and `manifests` are then of those who passed
+    gathered: tuple[Signed[BucketSum], ...] = ()
+
+
+def gathered_root(roster: Roster, manifests: Iterable[Signed[MaskedUpdate]]) -> bytes:
+    """Which masked vectors a leader has added up: the root of its members' manifests, in roster order."""
+    return merkle_root([signed.statement.digest(roster.plan.domain) for signed in manifests])
 
 
 def share_commitment(sid: bytes, dealer: bytes, holder: bytes, kind: int, share: bytes) -> bytes:
@@ -276,9 +367,24 @@ def share_commitment(sid: bytes, dealer: bytes, holder: bytes, kind: int, share:
     return tagged("peerage/share/v1", sid, dealer, holder, bytes([kind]), share)
 
 
-def packets_digest(packets: tuple[Packet, ...]) -> bytes:
-    """What a dealer signs for all its packets: their Merkle root, in the order of their holders."""
-    return merkle_root([_packet_bytes(p) for p in packets])
+def pair_commitment(sid: bytes, a: bytes, b: bytes, root: bytes) -> bytes:
+    """What either end of a pair says of the root of their mask's key."""
+    return tagged("peerage/pair/v1", sid, min(a, b), max(a, b), root)
+
+
+def pairs_digest(sid: bytes, owner: bytes, commitments: tuple[bytes, ...]) -> bytes:
+    """A member's word for all its pairs: their commitments, in the order of its partners in the roster."""
+    return tagged("peerage/pairs/v1", sid, owner, *commitments)
+
+
+def packets_digest(packets: tuple[Packet, ...], pairs: bytes) -> bytes:
+    """What a dealer signs: the Merkle root of its packets in the order of their holders, and of `pairs` behind them."""
+    return merkle_root(packet_leaves(packets, pairs))
+
+
+def packet_leaves(packets: tuple[Packet, ...], pairs: bytes) -> list[bytes]:
+    """The leaves of that root."""
+    return [*(_packet_bytes(p) for p in packets), pairs]
 
 
 def _packet_bytes(packet: Packet) -> bytes:
@@ -288,13 +394,13 @@ def _packet_bytes(packet: Packet) -> bytes:
 def deliver(roster: Roster, dealt: Dealt, dealer: bytes, holder: bytes) -> Delivery:
     """One holder's packet of a dealing, with the proof that its dealer signed it."""
     at = roster.place(dealer, holder)
-    proof = merkle_proof([_packet_bytes(p) for p in dealt.packets], at)
+    proof = merkle_proof(packet_leaves(dealt.packets, dealt.pairs), at)
     return Delivery(dealt.packets[at], dealt.signed, proof)
 
 
 def is_delivery(roster: Roster, delivery: Delivery, dealer: bytes, holder: bytes) -> bool:
     """Whether a dealer signed exactly this packet for this holder and this roster."""
-    s, at, count = delivery.signed.statement, roster.place(dealer, holder), len(roster.members) - 1
+    s, at, count = delivery.signed.statement, roster.place(dealer, holder), len(roster.holders(dealer)) + 1
     return (
         s.sid == roster.plan.sid
         and s.roster == roster.digest
@@ -315,7 +421,7 @@ def manifest_fault(roster: Roster, u2_digest: bytes, owner: bytes, signed: Signe
     s, plan = signed.statement, roster.plan
     if s.sid != plan.sid or not signed.is_by(owner, plan.domain):
         return "manifest-signature"
-    if s.u2 != u2_digest or s.length != plan.vector_bytes or s.bucket != 0:
+    if s.u2 != u2_digest or s.length != plan.vector_bytes or s.bucket != roster.bucket_of(owner):
         return "manifest-view"
     if seed_commitment(s.sid, owner, "rand", s.rand) != roster.join_of(owner).rand:
         return "manifest-rand"

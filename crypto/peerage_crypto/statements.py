@@ -90,6 +90,19 @@ class MaskedUpdate(Statement, frozen=True):
     rand: Bytes32
 
 
+class BucketSum(Statement, frozen=True):
+    """A leader: these members of my bucket (a bitmap over the roster) have masked vectors that add up to this.
+
+    `masked_root` is the Merkle root of the digests of their manifests (`session.gathered_root`): a member that showed
+    another manifest to others than to its leader makes no liar of the leader.
+    """
+
+    bucket: Uint8
+    members: Bytes32
+    masked_root: Bytes32
+    artefact: Bytes32
+
+
 class Vote(Statement, frozen=True):
     """These, and nobody else, are the survivors. Signed once per session."""
 
@@ -103,7 +116,7 @@ class Abstention(Statement, frozen=True):
 
 
 class ResultAck(Statement, frozen=True):
-    """I recomputed this model from this sum."""
+    """That this model follows from the sum with this Merkle root (over 1 KiB leaves: `leaf_check.sum_root`)."""
 
     sum_root: Bytes32
     model: Bytes32
@@ -117,6 +130,27 @@ class Opening(Statement, frozen=True):
     emissions: Bytes32
 
 
+class PathGradient(Statement, frozen=True):
+    """My masked path gradient, before anybody's is shown: a commitment to its artefact id, its length in bytes."""
+
+    half: Uint8
+    commitment: Bytes32
+    length: Uint32
+
+
+class Sketch(Statement, frozen=True):
+    """My sketch numbers (`values` is their digest) under the certificate of exactly these survivors."""
+
+    survivors: Bytes32
+    values: Bytes32
+
+
+class Screening(Statement, frozen=True):
+    """Of the certified survivors these pass the screening. Signed once per session."""
+
+    survivors: Bytes32
+
+
 TYPE_STRINGS = {
     "Opened": "Opened(bytes32 sid,uint64 round,address initiator,bytes32 parent,bytes32 params,bytes32 nonce)",
     "JoinIntent": (
@@ -128,10 +162,14 @@ TYPE_STRINGS = {
         "MaskedUpdate(bytes32 sid,bytes32 u2,uint8 bucket,bytes32 maskedRoot,bytes32 artefact,uint32 length,"
         "bytes32 rand)"
     ),
+    "BucketSum": "BucketSum(bytes32 sid,uint8 bucket,bytes32 members,bytes32 maskedRoot,bytes32 artefact)",
     "Vote": "Vote(bytes32 sid,bytes32 survivors)",
     "Abstention": "Abstention(bytes32 sid,uint64 round)",
     "ResultAck": "ResultAck(bytes32 sid,bytes32 sumRoot,bytes32 model)",
     "Opening": "Opening(bytes32 sid,bytes32 direction,bytes32 values,bytes32 emissions)",
+    "PathGradient": "PathGradient(bytes32 sid,uint8 half,bytes32 commitment,uint32 length)",
+    "Sketch": "Sketch(bytes32 sid,bytes32 survivors,bytes32 values)",
+    "Screening": "Screening(bytes32 sid,bytes32 survivors)",
 }
 
 S = TypeVar("S", bound=Statement)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from peerage_crypto.errors import InputError
 
 MIN_MASKED_PEERS = 3
-COMPLETE_GRAPH_LIMIT = 32  # above it a Harary graph is due, which this version does not have
+COMPLETE_GRAPH_LIMIT = 32  # up to here everybody shares secrets and masks with everybody
+LARGEST_ROSTER = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,13 @@ class Thresholds:
     smallest_roster: int
     quorum: int
     losses: int
+    degree: int
     shares: int
+
+    @property
+    def complete(self) -> bool:
+        """Everybody is everybody's neighbour."""
+        return self.degree == self.roster - 1
 
     @property
     def smallest_honest_sum(self) -> int:
@@ -71,8 +78,34 @@ def thresholds(registered: int, roster: int) -> Thresholds:
     if not least <= roster <= registered:
         msg = f"a roster of {roster} among {registered} registered peers is outside the legal {least} to {registered}"
         raise InputError(msg)
-    if roster > COMPLETE_GRAPH_LIMIT:
-        msg = f"a roster of {roster} is above {COMPLETE_GRAPH_LIMIT}, the largest that one masked session may hold"
+    if roster > LARGEST_ROSTER:
+        msg = f"a roster of {roster} is above {LARGEST_ROSTER}, the largest that one masked session may hold"
         raise InputError(msg)
     t = quorum(roster, c)
-    return Thresholds(registered, roster, c, least, t, roster - t, t - 1)
+    losses = roster - t
+    k = degree(roster, losses, c)
+    return Thresholds(registered, roster, c, least, t, losses, k, k - losses)
+
+
+def degree(roster: int, losses: int, c: int) -> int:
+    """k, how many neighbours each member shares its secrets and its masks with.
+
+    The graph is the Harary graph H(k, n), which stays connected when fewer than k members are taken out of it (Harary
+    1962). With k of at least D + c + 1 the honest survivors are connected whoever vanishes and whoever colludes, so
+    that only their total can be known; of k holders at least k - D answer, and the c colluders are fewer than that.
+    """
+    if roster <= COMPLETE_GRAPH_LIMIT:
+        return roster - 1
+    even = losses + c + 1 + (losses + c + 1) % 2
+    return min(even, roster - 1)
+
+
+def neighbours(place: int, roster: int, k: int) -> tuple[int, ...]:
+    """The neighbours of the member at `place` in H(k, n), ascending: the k / 2 next on either side of the ring.
+
+    Fixed by the sorted roster: there is nothing that an initiator could choose or grind.
+    """
+    if k == roster - 1:
+        return tuple(i for i in range(roster) if i != place)
+    half = k // 2
+    return tuple(sorted((place + step) % roster for step in (*range(-half, 0), *range(1, half + 1))))

@@ -11,15 +11,15 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from peerage_crypto.digest import sha256
-from peerage_crypto.errors import PeerageError, Unreachable
+from peerage_crypto.errors import ChainError, InputError, PeerageError, Unreachable
 from peerage_ledger import events, wishes
-from peerage_ledger.contracts import BadEncoding, contract
+from peerage_ledger.cursor import CursorFile
 from peerage_ledger.deploy import verify_code
+from peerage_ledger.fees import MOST_FEE
+from peerage_ledger.listener import Listener, Look
 from peerage_ledger.outbox import OutboxFile
-from peerage_ledger.rpc import Rpc, connect
+from peerage_ledger.rpc import LONGEST_WAIT, NONSENSE, Rpc, TooBusy, connect
 from peerage_ledger.sender import Sender
-from peerage_ledger.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,20 +27,22 @@ if TYPE_CHECKING:
 
     from peerage_crypto.identity import Account
     from peerage_ledger.deployment import Deployment
-    from peerage_ledger.events import ContractEvent, LedgerEvent
-    from peerage_ledger.interface import Registration, VaultState
+    from peerage_ledger.events import LedgerEvent
+    from peerage_ledger.interface import OpenQuestion, Registration, VaultState
     from peerage_ledger.outbox import Wanted
-    from peerage_ledger.records import RewardRoot, RoundRecord
+    from peerage_ledger.records import RewardRoot, RoundRecord, Steps
+    from peerage_ledger.rewards import Rule
 
 BUSY_SECONDS: Final = 0.05
 IDLE_SECONDS: Final = 0.25
+QUIET_LOOKS: Final = 20  # so often in a row without a new block or a wish: then half as often
 _LONGEST_PAUSE: Final = 2.0
-_BLOCKS_AT_ONCE: Final = 2000  # logs of so many blocks in one question
-_LISTENED: Final = ("PeerRegistry", "RoundLedger", "RewardVault")
 
 
 class ChainLedger:
     """`Ledger` over JSON-RPC. `notify` is called from the worker thread whenever `poll` has something."""
+
+    _quiet = 0  # looks in a row without a new block
 
     def __init__(
         self,
@@ -51,15 +53,27 @@ class ChainLedger:
         rpc_url: str = "",
         notify: Callable[[], None] | None = None,
         idle_seconds: float = IDLE_SECONDS,
+        most_fee: int = MOST_FEE,
+        pay: Rule | None = None,
     ) -> None:
-        """InputError for a wrong chain or other code; a node that is down now is waited for, as it is later on."""
+        """InputError for a wrong chain, other code or another rule than `pay`; a node that is down now is waited for,
+        as it is later on, and so is a chain where gas costs more than `most_fee` (wei per gas).
+        """
         self._deployment, self._account, self._notify, self._idle = deployment, account, notify, idle_seconds
+        self._pay = pay
         self._url = rpc_url or deployment.rpc
         self._events: deque[LedgerEvent] = deque()
         self._file = OutboxFile(outbox, deployment.chain_id, account.address)
-        self._view, self._told = View(), set[bytes]()
-        self._sender = Sender(deployment, account, self._file, self._tell, lambda name: name in self._view.records)
-        self._seen: tuple[int, str] = (deployment.start_block - 1, "")  # the last block whose logs we have
+        cursor = CursorFile(outbox.with_suffix(".events.jsonl"), deployment)
+        self._listener = Listener(deployment, cursor, self._tell)
+        self._sender = Sender(
+            deployment,
+            account,
+            self._file,
+            self._tell,
+            lambda name: name in self._listener.view.records,
+            most_fee=most_fee,
+        )
         self._changed = threading.Condition()
         self._wake, self._closing = threading.Event(), threading.Event()
         self._rpc: Rpc | None = None
@@ -86,13 +100,19 @@ class ChainLedger:
         return self._account.address
 
     def registrations(self) -> tuple[Registration, ...]:
-        return self._view.registrations()
+        return self._listener.view.registrations()
 
     def records(self) -> Mapping[bytes, RoundRecord]:
-        return dict(self._view.records)
+        return dict(self._listener.view.records)
+
+    def voided(self) -> frozenset[bytes]:
+        return frozenset(self._listener.view.voided)
+
+    def questions(self) -> tuple[OpenQuestion, ...]:
+        return self._listener.view.open_questions()
 
     def vault_state(self) -> VaultState:
-        return self._view.vault
+        return self._listener.view.vault
 
     def poll(self) -> Sequence[LedgerEvent]:
         found: list[LedgerEvent] = []
@@ -100,8 +120,11 @@ class ChainLedger:
             found.append(self._events.popleft())
         return found
 
-    def pending(self) -> int:
-        return self._file.outbox.pending()
+    def pending(self, about: RewardRoot | None = None) -> int:
+        if about is None:
+            return self._file.outbox.pending()
+        digest = about.digest(self._deployment.chain_id, self._deployment.vault)
+        return sum(wishes.about(wish.key, about, digest) for wish in self._file.outbox.unfinished())
 
     def wait_for(self, condition: Callable[[ChainLedger], bool], seconds: float) -> bool:
         """Block until it holds (looked at after every look at the chain) or the time is up; for launchers and tests."""
@@ -114,18 +137,29 @@ class ChainLedger:
 
     # what a peer wishes
 
-    def register(self, transport_key: bytes, endpoint: str, stake: int) -> None:
-        self._want(wishes.registration(transport_key, endpoint, stake))
+    def register(self, transport_key: bytes, endpoint: str, stake: int, invitation: Sequence[bytes] = ()) -> None:
+        for wish in wishes.registration(transport_key, endpoint, stake, invitation):
+            self._want(wish)
 
     def submit_round(self, record: RoundRecord) -> None:
         self._want(wishes.round_record(record))
 
-    def publish_rewards(self, reward: RewardRoot, signatures: Mapping[bytes, bytes]) -> None:
-        self._want(wishes.reward_root(reward, signatures))
-
-    def claim_many(self, totals: Mapping[bytes, int]) -> None:
-        for wish in wishes.claims(totals):
+    def submit_rounds(self, records: Sequence[RoundRecord]) -> None:
+        known = self._listener.view.records
+        for wish in wishes.round_records([r for r in records if r.record_hash() not in known]):
             self._want(wish)
+
+    def publish_rewards(self, reward: RewardRoot, steps: Steps, signatures: Mapping[bytes, bytes]) -> None:
+        self._want(wishes.reward_root(reward, steps, signatures))
+
+    def claim_many(self, totals: Mapping[bytes, int], reward: RewardRoot | None = None) -> None:
+        place = self._deployment
+        digest = reward.digest(place.chain_id, place.vault) if reward else b""
+        for wish in wishes.claims(totals, digest, reward.epoch if reward else 0):
+            self._want(wish)
+
+    def answer(self, question: bytes, data: bytes) -> None:
+        self._want(wishes.answer(question, data))
 
     def close(self) -> None:
         if self._closing.is_set():
@@ -142,9 +176,9 @@ class ChainLedger:
     # the worker
 
     def _work(self) -> None:
-        pause = self._idle
+        pause, busy = self._idle, 0  # busy: so often in a row the node asked for patience
         while True:
-            self._wake.wait(pause)
+            (self._closing if busy else self._wake).wait(pause)  # a new wish is no reason to press a busy node
             self._wake.clear()
             if self._closing.is_set():
                 return
@@ -152,17 +186,32 @@ class ChainLedger:
                 if self._rpc is None:
                     self._connect()
                 self._look()
-                pause = BUSY_SECONDS if self._sender.busy else min(self._idle, 0.1 if self.pending() else self._idle)
+                busy = 0
+                pause = self._pace()
+            except TooBusy as error:
+                self._say_lost(str(error))
+                busy += 1
+                pause = max(error.wait, min(self._idle * 2.0**busy, LONGEST_WAIT))
+                continue
             except PeerageError as error:
                 self._say_lost(str(error))
                 pause = min(max(pause, self._idle) * 1.5, _LONGEST_PAUSE)
-            except (KeyError, TypeError, ValueError) as error:  # half an answer from a node that is dying
+            except NONSENSE as error:  # half an answer from a node that is dying
                 self._say_lost(f"{self._url} gave an answer that makes no sense: {error!r}")
                 pause = min(max(pause, self._idle) * 1.5, _LONGEST_PAUSE)
 
+    def _pace(self) -> float:
+        """Seconds until the next look: a quiet chain is asked less, and a wish of ours ends any pause."""
+        if self._sender.busy:
+            return BUSY_SECONDS
+        if self.pending():
+            self._quiet = 0
+            return min(self._idle, 0.1)
+        return self._idle * (2 if self._quiet >= QUIET_LOOKS else 1)
+
     def _connect(self) -> None:
         rpc = connect(self._url, self._deployment.chain_id)
-        verify_code(self._deployment, rpc)
+        verify_code(self._deployment, rpc, self._pay)
         self._rpc = rpc
 
     def _look(self) -> None:
@@ -176,64 +225,38 @@ class ChainLedger:
             self._notify()
 
     def _step(self) -> None:
-        assert self._rpc is not None
-        number, name = self._seen
-        own = self._sender.questions()
-        asked = [("eth_getBlockByNumber", ("latest", False)), ("eth_getBlockByNumber", (hex(max(number, 0)), False))]
-        newest, last_seen, *answers = self._rpc.batch([*asked, *own])
+        rpc = self._rpc
+        assert rpc is not None
+        now = time.monotonic()
+        newest, at_seen, *answers = rpc.batch([*self._listener.questions(), *self._sender.questions()])
         if self._lost:
             self._lost = False
             self._tell(events.ChainBack())
-        if name and (last_seen is None or last_seen["hash"] != name):
-            self._rewound()
-            return
-        head = int(newest["number"], 16)
-        if head > number:
-            self._listen(self._rpc, number + 1, head, newest["hash"])
-        self._sender.step(self._rpc, answers, newest, time.monotonic())
+        match self._listener.step(rpc, newest, at_seen, now):
+            case Look.BEHIND:
+                return
+            case Look.REWOUND:
+                self._rewound(rpc)
+                return
+            case Look.HEARD:
+                self._quiet = 0
+                self._sender.hasten()
+            case Look.QUIET:
+                self._quiet += 1
+        self._sender.step(rpc, answers, newest, now)
 
-    def _rewound(self) -> None:
-        """The chain lost blocks that we had seen: build the view anew, look at our own transactions again."""
+    def _rewound(self, rpc: Rpc) -> None:
+        """The chain lost blocks that we had seen: what we settled is looked at again."""
+        try:
+            verify_code(self._deployment, rpc, self._pay)
+        except InputError as error:
+            self._rpc = None
+            raise ChainError(
+                f"{self._url} has lost this federation's contracts, so the chain was reset ({error}): restore its "
+                "state, or deploy anew and start a new federation"
+            ) from None
         self._tell(events.ChainBack(rewound=True))
-        self._seen = (self._deployment.start_block - 1, "")
         self._sender.doubt()
-
-    def _listen(self, rpc: Rpc, first: int, last: int, name: str) -> None:
-        fresh = self._seen[1] == ""
-        view = View() if fresh else self._view
-        addresses = self._deployment.addresses()
-        listened = {addresses[n]: contract(n) for n in _LISTENED}
-        for start in range(first, last + 1, _BLOCKS_AT_ONCE):
-            want = {
-                "address": ["0x" + a.hex() for a in listened],
-                "fromBlock": hex(start),
-                "toBlock": hex(min(start + _BLOCKS_AT_ONCE - 1, last)),
-            }
-            for log in rpc.call("eth_getLogs", want):
-                topics = [bytes.fromhex(t[2:]) for t in log["topics"]]
-                data = bytes.fromhex(log["data"][2:])
-                try:
-                    event = events.from_log(listened[bytes.fromhex(log["address"][2:])].decode_event(topics, data))
-                except BadEncoding:
-                    continue  # EIP712DomainChanged and the like are of no interest
-                if event is not None:
-                    view.apply(event)
-                    self._sender.hasten()
-                    self._tell_once(event, bytes.fromhex(log["transactionHash"][2:]), topics, data)
-        self._view, self._seen = view, (last, name)
-
-    def _tell_once(self, event: ContractEvent, transaction: bytes, topics: list[bytes], data: bytes) -> None:
-        """A rewound chain tells its story again, at times in other transactions; the peer hears each event once."""
-        match event:
-            case events.RoundRecorded():
-                key = event.record_hash
-            case events.RootPublished() | events.RewardClaimed():
-                key = sha256(*topics, data)  # unique by their numbers
-            case _:
-                key = sha256(transaction, *topics, data)
-        if key not in self._told:
-            self._told.add(key)
-            self._tell(event)
 
     def _tell(self, event: LedgerEvent) -> None:
         self._events.append(event)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from eth_abi.abi import decode, encode
@@ -17,11 +17,12 @@ from eth_abi.exceptions import DecodingError
 
 from peerage_crypto.digest import keccak256
 from peerage_crypto.errors import OurError
+from peerage_ledger.names import NAMES, OPTIONAL, ORDER, PENDING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NAMES: Final = ("PeerageToken", "PeerRegistry", "RoundLedger", "RewardVault")
+__all__ = ["NAMES", "OPTIONAL", "ORDER", "BadEncoding", "Contract", "Decoded", "Item", "contract", "revert_reason"]
 
 
 class BadEncoding(ValueError):
@@ -30,7 +31,7 @@ class BadEncoding(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One function, event or error; `indexed` marks the topics of an event."""
+    """One function, event or error; `indexed` marks the topics of an event. What has no name is _0, _1, …."""
 
     name: str
     selector: bytes
@@ -64,6 +65,12 @@ class Contract:
     def creation(self, *arguments: object) -> bytes:
         """What a transaction without recipient carries to deploy this contract."""
         return self.bytecode + encode(self._constructor, arguments)
+
+    def creation_arguments(self, data: bytes) -> tuple[Any, ...]:
+        """What a transaction that deploys this contract calls its constructor with; BadEncoding for other code."""
+        if not data.startswith(self.bytecode):
+            raise BadEncoding(f"this is not the code of {self.name}")
+        return _decode(self._constructor, data[len(self.bytecode) :], f"the constructor of {self.name}")
 
     def call(self, function: str, *arguments: object) -> bytes:
         item = self._functions[function]
@@ -107,7 +114,7 @@ class Contract:
         return len(runtime) == len(self.runtime) and self.code_hash(runtime) == self.code_hash(self.runtime)
 
 
-@lru_cache(maxsize=len(NAMES))
+@lru_cache(maxsize=len(ORDER) + len(OPTIONAL) + len(PENDING))
 def contract(name: str) -> Contract:
     """By its Solidity name, from the committed artefact."""
     path = files("peerage_ledger") / "abi" / f"{name}.json"
@@ -121,10 +128,10 @@ def revert_reason(data: bytes) -> tuple[str, tuple[Any, ...]]:
     """The custom error behind revert bytes and its arguments; ("", ()) for none that we know."""
     if data[:4] == bytes.fromhex("08c379a0"):  # Error(string)
         try:
-            return "Error", tuple(decode(("string",), data[4:]))
-        except DecodingError:
+            return "Error", _decode(("string",), data[4:], "Error")
+        except BadEncoding:
             return "", ()
-    for name in NAMES:
+    for name in (*NAMES, *OPTIONAL, *PENDING):
         item = contract(name).errors.get(data[:4])
         if item is not None:
             try:
@@ -141,7 +148,7 @@ def _item(entry: dict[str, Any]) -> Item:
     return Item(
         name,
         keccak256(f"{name}({','.join(types)})".encode()),
-        tuple(i["name"] for i in inputs),
+        tuple(i["name"] or f"_{at}" for at, i in enumerate(inputs)),
         types,
         tuple(bool(i.get("indexed")) for i in inputs),
         tuple(_type(o) for o in entry.get("outputs", [])),
@@ -166,7 +173,7 @@ def _decode(types: Sequence[str], data: bytes, what: str) -> tuple[Any, ...]:
 def _raw(kind: str, value: Any) -> Any:  # noqa: ANN401 - whatever the ABI says
     if kind == "address":
         return bytes.fromhex(value[2:])
-    if kind == "address[]":
+    if kind.startswith("address["):
         return tuple(bytes.fromhex(v[2:]) for v in value)
     return value
 

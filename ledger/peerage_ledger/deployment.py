@@ -9,9 +9,10 @@ import msgspec
 from eth_utils.address import is_checksum_address, is_checksum_formatted_address, to_checksum_address
 
 from peerage_crypto.errors import InputError
-from peerage_ledger.contracts import NAMES
+from peerage_ledger.names import NAMES, OPTIONAL
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 SCHEMA: Final = 1
@@ -37,24 +38,61 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Deployment:
     """Addresses are 20 bytes, `federation` 32 (the genesis record); `start_block` is where its events begin.
 
-    `code_hashes` maps contract name -> keccak of its runtime code with immutables zeroed.
+    `places` maps contract name -> address, for every one of `names.NAMES` and those of `names.OPTIONAL` that were
+    deployed; `code_hashes` likewise to the keccak of its runtime code with immutables zeroed.
     """
 
     chain_id: int
     rpc: str
     federation: bytes
-    token: bytes
-    registry: bytes
-    ledger: bytes
-    vault: bytes
+    places: Mapping[str, bytes]
     start_block: int
     min_stake: int
     pool: int
-    code_hashes: dict[str, bytes]
+    code_hashes: Mapping[str, bytes]
+
+    def __post_init__(self) -> None:
+        unknown = self.places.keys() - {*NAMES, *OPTIONAL}
+        if unknown:
+            raise ValueError(f"no contract of ours is called {min(unknown)}")
+        ordered = {name: self.places[name] for name in (*NAMES, *OPTIONAL) if name in self.places or name in NAMES}
+        object.__setattr__(self, "places", ordered)
+
+    @property
+    def token(self) -> bytes:
+        return self.places["PeerageToken"]
+
+    @property
+    def registry(self) -> bytes:
+        return self.places["PeerRegistry"]
+
+    @property
+    def ledger(self) -> bytes:
+        return self.places["RoundLedger"]
+
+    @property
+    def vault(self) -> bytes:
+        return self.places["RewardVault"]
+
+    @property
+    def round_arbiter(self) -> bytes:
+        return self.places["RoundArbiter"]
+
+    @property
+    def pay_arbiter(self) -> bytes:
+        return self.places["PayArbiter"]
+
+    @property
+    def market(self) -> bytes:
+        return self.places["ModelMarket"]
+
+    @property
+    def watch(self) -> bytes:
+        return self.places["ModelWatch"]
 
     def addresses(self) -> dict[str, bytes]:
-        """Contract name -> address."""
-        return dict(zip(NAMES, (self.token, self.registry, self.ledger, self.vault), strict=True))
+        """Contract name -> address, in the order of deployment."""
+        return dict(self.places)
 
     def to_json(self) -> bytes:
         places = {
@@ -73,13 +111,14 @@ class Deployment:
             return cls._from(msgspec.json.decode(text, type=_File))
         except KeyError as error:
             raise InputError(f"{where}: the contract {error} is missing; run `peerage deploy` again") from None
-        except ValueError as error:
+        except (ValueError, RecursionError, msgspec.MsgspecError) as error:
             raise InputError(f"{where}: not a deployment ({error}); run `peerage deploy` again") from None
 
     @classmethod
     def _from(cls, file: _File) -> Deployment:
-        token, registry, ledger, vault = (_address(file.contracts[name].address) for name in NAMES)
-        hashes = {name: bytes.fromhex(file.contracts[name].code_keccak) for name in NAMES}
+        known = [*NAMES, *(name for name in OPTIONAL if name in file.contracts)]
+        places = {name: _address(file.contracts[name].address) for name in known}
+        hashes = {name: bytes.fromhex(file.contracts[name].code_keccak) for name in known}
         federation = bytes.fromhex(file.federation)
         if file.schema != SCHEMA or len(federation) != 32:
             raise ValueError(f"schema {SCHEMA} and a federation hash of 32 bytes are read here")
@@ -87,10 +126,7 @@ class Deployment:
             chain_id=file.chain_id,
             rpc=file.rpc,
             federation=federation,
-            token=token,
-            registry=registry,
-            ledger=ledger,
-            vault=vault,
+            places=places,
             start_block=file.start_block,
             min_stake=int(file.min_stake),
             pool=int(file.pool),

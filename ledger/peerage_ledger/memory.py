@@ -7,6 +7,8 @@ when the peer polls, so a test decides when; `chain.up = False` plays an outage.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from peerage_crypto.digest import claim_root, sha256
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 
     from peerage_crypto.identity import Account
     from peerage_ledger.events import ContractEvent, LedgerEvent
-    from peerage_ledger.interface import Registration, VaultState
-    from peerage_ledger.records import RewardRoot, RoundRecord
+    from peerage_ledger.interface import OpenQuestion, Registration, VaultState
+    from peerage_ledger.records import RewardRoot, RoundRecord, Steps
 
 WINDOW: Final = 256  # rounds that RoundLedger remembers
 
@@ -39,10 +41,7 @@ class MemoryChain:
             chain_id=chain_id,
             rpc="memory:",
             federation=federation,
-            token=places["PeerageToken"],
-            registry=places["PeerRegistry"],
-            ledger=places["RoundLedger"],
-            vault=places["RewardVault"],
+            places=places,
             start_block=0,
             min_stake=min_stake,
             pool=pool,
@@ -52,7 +51,10 @@ class MemoryChain:
         self.view = View()
         self.log: list[ContractEvent] = []
         self._newest = 0
+        self.voided_roots: set[bytes] = set()
         self._owners: dict[bytes, bytes] = {}  # of transport keys, for good
+        self._barred: set[bytes] = set()
+        self._recoveries: dict[bytes, bytes] = {}
         if pool:
             self.emit(events.VaultFunded(b"\0" * 20, pool))
 
@@ -63,6 +65,8 @@ class MemoryChain:
     def register(self, sender: bytes, key: bytes, endpoint: str, stake: int) -> None:
         """Registers, or changes key or endpoint of whom is registered: what `wishes.Caller` would send."""
         known = self.view.peers.get(sender)
+        if sender in self._barred:
+            raise Reverted("AccountBarred")
         if self._owners.get(key, sender) != sender:
             raise Reverted("TransportKeyTaken")
         if known is None:
@@ -83,6 +87,41 @@ class MemoryChain:
         self._need_active(sender)
         self.emit(events.PeerLeft(sender, 0))
 
+    def set_recovery(self, sender: bytes, recovery: bytes) -> None:
+        self._need_active(sender)
+        if sender in self._recoveries:
+            raise Reverted("RecoveryFixed")
+        if recovery in {bytes(20), sender}:
+            raise Reverted("BadRecovery")
+        self._recoveries[sender] = recovery
+        self.emit(events.RecoverySet(sender, recovery))
+
+    def recover(self, sender: bytes, account: bytes) -> None:
+        if self._recoveries.get(account) != sender:
+            raise Reverted("NotRecovery")
+        if account in self.view.payees:
+            raise Reverted("AccountBarred")
+        self._barred.add(account)
+        self.emit(events.PeerRecovered(account, sender, 0))
+
+    def slash(self, account: bytes, basis_points: int, challenger: bytes) -> int:
+        """An arbiter's verdict; what the stake lost."""
+        peer = self.view.peers.get(account)
+        amount = 0 if peer is None else peer.stake * basis_points // 10_000
+        if basis_points == 10_000:  # also where nothing is left
+            self._barred.add(account)
+        elif amount == 0:
+            return 0
+        self.emit(events.PeerSlashed(account, challenger, amount, amount // 10))
+        if amount == 0:
+            return 0
+        self.emit(events.VaultFunded(self.deployment.registry, amount - amount // 10))
+        return amount
+
+    def poster_of(self, number: int, name: bytes) -> bytes:
+        """Who recorded a record; twenty zero bytes if it is not there, or behind the window."""
+        return self.view.recorders.get(name, bytes(20)) if self._is_recorded(number, name) else bytes(20)
+
     def record(self, sender: bytes, record: RoundRecord) -> None:
         self._need_active(sender)
         if not record.parents or len(record.parents) != len(record.parent_rounds):
@@ -99,6 +138,12 @@ class MemoryChain:
         self._newest = max(self._newest, record.round)
         self.emit(events.RoundRecorded(record, record.record_hash(), sender))
 
+    def record_all(self, sender: bytes, records: Sequence[RoundRecord]) -> None:
+        """Those that are not recorded yet; all of them or none."""
+        for record in records:
+            if record.record_hash() not in self.view.records:
+                self.record(sender, record)
+
     def _is_recorded(self, number: int, name: bytes) -> bool:
         if number <= self._newest - WINDOW:
             return False
@@ -107,8 +152,10 @@ class MemoryChain:
         held = self.view.records.get(name)
         return held is not None and held.round == number
 
-    def publish(self, reward: RewardRoot, signatures: Sequence[bytes]) -> None:
+    def publish(self, reward: RewardRoot, steps: Steps, signatures: Sequence[bytes]) -> None:
         vault = self.view.vault
+        reward = replace(reward, steps=steps.digest())  # the contract hashes what it is sent
+        digest = reward.digest(self.deployment.chain_id, self.deployment.vault)
         if reward.epoch != vault.epoch + 1:
             raise Reverted("WrongEpoch")
         if vault.published is not None and reward.total < vault.published.total:
@@ -117,7 +164,8 @@ class MemoryChain:
             raise Reverted("TotalAboveFunded")
         if len(signatures) < quorum(self.view.active()):
             raise Reverted("QuorumMissing")
-        digest = reward.digest(self.deployment.chain_id, self.deployment.vault)
+        if digest in self.voided_roots:
+            raise Reverted("RootWasVoided")
         previous = b"\0" * 20
         for signature in signatures:
             signer = recover(digest, signature)
@@ -125,7 +173,36 @@ class MemoryChain:
                 raise Reverted("SignersNotAscending")
             self._need_active(signer)
             previous = signer
+        if len(steps.records) != len(steps.states):
+            raise Reverted("LengthMismatch")
+        if steps.records and steps.records[-1] not in self.view.records:
+            raise Reverted("UnknownRecord")
         self.emit(events.RootPublished(reward))
+
+    def void_root(self) -> None:
+        """The last root, as the pay arbiter takes it back."""
+        published = self.view.vault.published
+        if published is None:
+            raise Reverted("NotPending")
+        digest = published.digest(self.deployment.chain_id, self.deployment.vault)
+        self.voided_roots.add(digest)
+        self.emit(events.RootVoided(published.epoch, digest))
+
+    def void_round(self, record: bytes, challenger: bytes = bytes(20), fault: int = 0) -> None:
+        """As the round arbiter says it."""
+        self.emit(events.RoundVoided(record, self.view.records[record].round, challenger, fault))
+
+    def ask(self, challenger: bytes, record: bytes, *, deadline: int = 0) -> bytes:
+        """The question for a record's acknowledgements; no bond is modelled."""
+        question = sha256(b"question", record)
+        self.emit(events.QuestionAsked(question, record, challenger, 5, 2, bytes(32), deadline))
+        return question
+
+    def answer(self, sender: bytes, question: bytes) -> None:
+        """Whatever the answer says: what is modelled is who is asked, and that one answer is enough."""
+        if question not in self.view.questions:
+            raise Reverted("NotOpen")
+        self.emit(events.QuestionAnswered(question, sender))
 
     def claim_many(self, totals: Mapping[bytes, int]) -> None:
         published = self.view.vault.published
@@ -170,30 +247,52 @@ class MemoryLedger:
     def records(self) -> Mapping[bytes, RoundRecord]:
         return dict(self._chain.view.records)
 
+    def voided(self) -> frozenset[bytes]:
+        return frozenset(self._chain.view.voided)
+
+    def questions(self) -> tuple[OpenQuestion, ...]:
+        return self._chain.view.open_questions()
+
     def vault_state(self) -> VaultState:
         return self._chain.view.vault
 
-    def register(self, transport_key: bytes, endpoint: str, stake: int) -> None:
+    def register(self, transport_key: bytes, endpoint: str, stake: int, invitation: Sequence[bytes] = ()) -> None:
         me = self._account.address
-        key = wishes.registration(transport_key, endpoint, stake).key
+        key = wishes.registration(transport_key, endpoint, stake, invitation)[-1].key
         self._want(key, lambda: self._chain.register(me, transport_key, endpoint, stake))
 
     def submit_round(self, record: RoundRecord) -> None:
         me = self._account.address
         self._want(wishes.round_record(record).key, lambda: self._chain.record(me, record))
 
-    def publish_rewards(self, reward: RewardRoot, signatures: Mapping[bytes, bytes]) -> None:
+    def submit_rounds(self, records: Sequence[RoundRecord]) -> None:
+        lacking = [r for r in records if r.record_hash() not in self._chain.view.records]
+        me = self._account.address
+        for at, wish in enumerate(wishes.round_records(lacking)):
+            some = lacking[at * wishes.ROUNDS_AT_ONCE : (at + 1) * wishes.ROUNDS_AT_ONCE]
+            self._want(wish.key, partial(self._chain.record_all, me, some))
+
+    def publish_rewards(self, reward: RewardRoot, steps: Steps, signatures: Mapping[bytes, bytes]) -> None:
         ordered = [signatures[signer] for signer in sorted(signatures)]
-        self._want(wishes.reward_root(reward, signatures).key, lambda: self._publish(reward, ordered))
+        self._want(wishes.reward_root(reward, steps, signatures).key, lambda: self._publish(reward, steps, ordered))
 
-    def _publish(self, reward: RewardRoot, signatures: Sequence[bytes]) -> None:
+    def _publish(self, reward: RewardRoot, steps: Steps, signatures: Sequence[bytes]) -> None:
         if self._chain.view.vault.published != reward:
-            self._chain.publish(reward, signatures)
+            self._chain.publish(reward, steps, signatures)
 
-    def claim_many(self, totals: Mapping[bytes, int]) -> None:
-        copy = dict(totals)
-        for wish in wishes.claims(copy):
-            self._want(wish.key, lambda: self._chain.claim_many(copy))
+    def claim_many(self, totals: Mapping[bytes, int], reward: RewardRoot | None = None) -> None:
+        place, copy = self._chain.deployment, dict(totals)
+        digest = reward.digest(place.chain_id, place.vault) if reward else b""
+        for wish in wishes.claims(copy, digest, reward.epoch if reward else 0):
+            self._want(wish.key, lambda: self._claim(copy, reward))
+
+    def _claim(self, totals: Mapping[bytes, int], reward: RewardRoot | None) -> None:
+        if reward is None or self._chain.view.vault.epoch <= reward.epoch:
+            self._chain.claim_many(totals)
+
+    def answer(self, question: bytes, data: bytes) -> None:
+        me = self._account.address
+        self._want(wishes.answer(question, data).key, lambda: self._chain.answer(me, question))
 
     def poll(self) -> Sequence[LedgerEvent]:
         if self._chain.up == self._lost:
@@ -208,8 +307,11 @@ class MemoryLedger:
         self._events.clear()
         return found
 
-    def pending(self) -> int:
-        return len(self._wishes)
+    def pending(self, about: RewardRoot | None = None) -> int:
+        if about is None:
+            return len(self._wishes)
+        digest = about.digest(self._chain.deployment.chain_id, self._chain.deployment.vault)
+        return sum(wishes.about(key, about, digest) for key in self._wishes)
 
     def close(self) -> None:
         """Nothing runs."""

@@ -8,7 +8,7 @@ fulfilled it.
 
 `Outbox` is pure: lines in, questions answered. `OutboxFile` is its disk; `sender.py` speaks to the node.
 
-     wanted --signed--> sent --settled--> done
+     wanted --signed--> sent --settled--> done        (sent --signed--> sent: the same nonce for a higher fee)
        ^  \               | ^               |
        |   --refused-->    | '---reopened----'  (the chain forgot)
        '------voided-------'  (reverted)
@@ -89,8 +89,14 @@ class Wish:
     state: State = State.WANTED
     nonce: int = -1  # of the newest attempt
     hash: bytes = b""
+    outbid: list[bytes] = field(default_factory=list[bytes])  # attempts under the same nonce that offered too little
     voided: int = 0  # attempts that were mined and reverted
     confirmed: bool = False  # has ever been done: told once
+
+    @property
+    def hashes(self) -> list[bytes]:
+        """Of these transactions at most one is ever mined."""
+        return [self.hash, *self.outbid]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +131,8 @@ class Outbox:
         match line:
             case Signed(_, nonce, text):
                 raw = bytes.fromhex(text)
+                again = wish.state is State.SENT and wish.nonce == nonce
+                wish.outbid = [wish.hash, *wish.outbid] if again else []
                 wish.state, wish.nonce, wish.hash = State.SENT, nonce, rawtx.transaction_hash(raw)
                 self._attempts[nonce] = Attempt(nonce, raw, wish.hash)
             case Settled():
@@ -146,8 +154,15 @@ class Outbox:
     def in_flight(self) -> list[Wish]:
         return [wish for wish in tuple(self.wishes.values()) if wish.state is State.SENT]
 
+    def unfinished(self) -> list[Wish]:
+        return [wish for wish in tuple(self.wishes.values()) if wish.state in (State.WANTED, State.SENT)]
+
     def pending(self) -> int:
-        return sum(wish.state in (State.WANTED, State.SENT) for wish in tuple(self.wishes.values()))
+        return len(self.unfinished())
+
+    def attempt(self, wish: Wish) -> Attempt:
+        """The newest transaction of a wish that was sent."""
+        return self._attempts[wish.nonce]
 
     def unseen(self, on_chain: int) -> list[Attempt]:
         """What the chain's nonce says it lacks, in the order to send it."""
@@ -157,13 +172,14 @@ class Outbox:
         """What one look at the chain means: its nonce for us, and receipts of what is in flight."""
         lines: list[Line] = []
         for wish in self.in_flight():
-            receipt = receipts.get(wish.hash)
-            if receipt is None:
+            found = next((name for name in wish.hashes if receipts.get(name) is not None), None)
+            receipt = receipts[found] if found is not None else None
+            if found is None or receipt is None:
                 # its nonce is used and yet it is unknown: another transaction has taken its place
-                if wish.nonce < on_chain and wish.hash in receipts:
+                if wish.nonce < on_chain and all(name in receipts for name in wish.hashes):
                     lines.append(Voided(wish.key, "another transaction used its nonce"))
             elif receipt.status == 1:
-                lines.append(Settled(wish.key, wish.hash.hex(), receipt.gas_used, receipt.block))
+                lines.append(Settled(wish.key, found.hex(), receipt.gas_used, receipt.block))
             else:
                 lines.append(Voided(wish.key, "reverted"))
         return lines
@@ -195,7 +211,7 @@ class OutboxFile:
                 try:
                     value: Line = msgspec.json.decode(line, type=Line)
                     self.outbox.apply(value)
-                except ValueError as error:
+                except (ValueError, RecursionError, msgspec.MsgspecError) as error:
                     raise InputError(f"{path}, line {number}: {error}; restore the file from a copy") from None
                 if isinstance(value, Header) and value != header:
                     raise InputError(f"{path} belongs to account 0x{value.account} on chain {value.chain_id}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from peerage_crypto.digest import sha256
+from peerage_crypto.errors import InputError
 from peerage_crypto.plain_statements import PlainMerge, PlainUpdate
 from peerage_crypto.secagg_judge import Fault
 from peerage_ledger.judgement import joined
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 MAX_EXAMPLES: Final = 2**32  # nobody's rows on one site: a count above it is no count
 
-Mean = Callable[["list[Vector]", "list[int]"], "Vector"]
+# (models, sample counts, which of them is the merging peer's own, the number of its merge) -> the merged model;
+# InputError where the federation's rule allows no such merge
+Mean = Callable[["list[Vector]", "list[int]", "int | None", int], "Vector"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +156,14 @@ def judge_plain(
             models.append(weights)
     if faults or len(models) < len(judged.participants.peers):
         return faults or judged
-    model = mean(models, [u.examples for u in judged.participants.updates])
+    peers = judged.participants.peers
+    own = peers.index(who) if who in peers else None
+    try:
+        model = mean(models, [u.examples for u in judged.participants.updates], own, body.merge)
+    except InputError as error:
+        return [Fault("merge-rule", who, f"its merge is none that the federation's rule allows: {error}")]
     if sha256(model.astype("<f4", copy=False).tobytes()) != body.aggregate:
-        return [Fault("aggregate", who, "its aggregate is not the weighted mean of the models that it merged")]
+        return [Fault("aggregate", who, "its aggregate is not what the rule makes of the models that it merged")]
     return PlainJudged(judged.transcript_id, body, judged.participants, judged.record, model)
 
 

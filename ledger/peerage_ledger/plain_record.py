@@ -70,7 +70,7 @@ def decode_plain(blob: bytes) -> PlainTranscript:
         raise ValueError("a merge's transcript is larger than any legal one")
     try:
         transcript = msgspec.json.decode(blob, type=PlainTranscript)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(f"not the transcript of a merge: {error}") from error
     if encode_plain(transcript) != blob:
         raise ValueError("the transcript of a merge is not in its canonical form")

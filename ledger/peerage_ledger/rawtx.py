@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _FIELDS: Final = {0: 9, 1: 11, 2: 12}
+DEEPEST: Final = 4  # a transaction, its access list, one entry, that entry's keys
 
 
 class BadTransaction(ValueError):
@@ -69,9 +70,12 @@ def decode(raw: bytes) -> Transaction:
     kind = raw[0] if raw and raw[0] < 0x7F else 0
     if kind not in _FIELDS or not raw:
         raise BadTransaction(f"transaction type {kind} is not one we know")
+    body = raw[1:] if kind else raw
+    if _nested(body):
+        raise BadTransaction("lists within lists deeper than an access list has them")
     try:
-        fields = rlp.decode(raw[1:] if kind else raw, strict=True)
-    except RLPException as error:
+        fields = rlp.decode(body, strict=True)
+    except (RLPException, RecursionError) as error:
         raise BadTransaction(f"not RLP: {error}") from None
     if not isinstance(fields, list) or len(fields) != _FIELDS[kind]:
         raise BadTransaction(f"a type {kind} transaction has {_FIELDS[kind]} fields")
@@ -151,6 +155,26 @@ def from_json(fields: Mapping[str, Any]) -> bytes:
     if keccak256(raw) != _bytes(fields["hash"]):
         raise BadTransaction(f"the node's fields of transaction {fields['hash']} do not hash to it")
     return raw
+
+
+def _nested(raw: bytes) -> bool:
+    """Whether lists are nested deeper than DEEPEST. rlp would copy all that is left at each of thousands of levels."""
+    at, ends = 0, list[int]()
+    while at < len(raw):
+        while ends and ends[-1] <= at:
+            ends.pop()
+        first = raw[at]
+        base = 0xC0 if first >= 0xC0 else 0x80
+        wide = max(0, first - base - 55)  # bytes of a length that does not fit into the first byte
+        size = int.from_bytes(raw[at + 1 : at + 1 + wide], "big") if wide else max(0, first - base)
+        at += 1 + wide
+        if base == 0xC0:
+            ends.append(at + size)
+            if len(ends) > DEEPEST:
+                return True
+        else:
+            at += size
+    return False
 
 
 def _encode(fields: list[Any]) -> bytes:

@@ -1,30 +1,59 @@
 """From opened numbers to pay: integers only, one declared rounding (floor), conserved to the last unit.
 
 Rules (docs/round.md, "Pay"): a round's numbers are cut at `cap` times the median of the positive ones; a peer's weight
-is the running mean of what it brought over the last `window` rounds it attended; a round's pot goes to its members by
-max(0, weight). What nobody earned stays in the pool. The value is an Aumann-Shapley share (Aumann & Shapley 1974) of
-the part of the gain that the past steps had not told everybody.
+is the running mean of what it brought over the last `window` rounds it attended, but never less than an eighth of what
+the good ones among them alone would give; a round's pot goes to its members by weight. What nobody earned stays in the
+pool. The value is an Aumann-Shapley share (Aumann & Shapley 1974) of the part of the gain that the past steps had not
+told everybody.
+
+Pay is a chain of states: each follows from the one before and one round's scores, and has a hash that the contract
+`PayRule` computes too. A quorum signs every state, so that one wrong step can be shown by executing it again on chain.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from peerage_crypto.digest import keccak256
 
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+DOUBT = 8  # no weight falls below this part of the good rounds
 EXPONENT_RANGE = 64  # exponents of directions lie in [-64, 64]; scores of all rounds share the unit 2^-(64 + f)
+NO_RECORD = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What the rounds of an epoch are paid by: its pool, for how many rounds it was funded, the cap, the window."""
+
+    pool: int
+    planned: int
+    cap: int
+    window: int
+
+    def pot(self, done: int) -> int:
+        """What the round after `done` others pays: the pool in `planned` parts equal up to a unit, then nothing."""
+        if done >= self.planned:
+            return 0
+        return self.pool * (done + 1) // self.planned - self.pool * done // self.planned
 
 
 @dataclass(frozen=True, slots=True)
 class RoundScores:
-    """What one round opened: per member the number < q_i , g > (None: it stayed closed) and g's exponent."""
+    """What one round opened: per member the number < q_i , g > (None: it stayed closed) and g's exponent.
+
+    Without numbers the round was closed unscored. `record` names the round on the ledger.
+    """
 
     round: int
     numbers: Mapping[bytes, int | None]
     exponent: int
+    record: bytes = NO_RECORD
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +63,45 @@ class Pay:
     round: int
     pot: int
     shares: dict[bytes, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Earner:
+    """One account: what it has earned in all, and its last `window` capped values, the oldest first."""
+
+    account: bytes
+    cumulative: int = 0
+    values: tuple[int, ...] = ()
+
+    @property
+    def weight(self) -> int:
+        """The mean of the values; but no less than an eighth of what its good rounds alone would give. Floors.
+
+        Held-out rows are few, so an honest peer's values are mostly noise; without any good round nothing is due.
+        """
+        good = sum(value for value in self.values if value > 0)
+        return max(sum(self.values), good // DOUBT) // len(self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class PayState:
+    """Where pay stands after `rounds` rounds, the last of them `record`; earners by ascending address."""
+
+    rounds: int
+    record: bytes
+    earners: tuple[Earner, ...] = ()
+
+    def digest(self) -> bytes:
+        """keccak256(abi.encode(state)) of Solidity's (uint64, bytes32, (address, uint256, int256[])[]): 32 bytes."""
+        places = accumulate((128 + 32 * len(e.values) for e in self.earners), initial=32 * len(self.earners))
+        words = [32, self.rounds, int.from_bytes(self.record), 96, len(self.earners), *list(places)[:-1]]
+        for earner in self.earners:
+            words += [int.from_bytes(earner.account), earner.cumulative, 96, len(earner.values), *earner.values]
+        return keccak256(b"".join((word % (1 << 256)).to_bytes(32, "big") for word in words))
+
+    def totals(self) -> dict[bytes, int]:
+        """Cumulative pay by account; accounts that earned nothing are left out."""
+        return {e.account: e.cumulative for e in self.earners if e.cumulative > 0}
 
 
 def comparable(number: int, exponent: int) -> int:
@@ -69,25 +137,48 @@ def split(pot: int, weights: Mapping[bytes, int]) -> dict[bytes, int]:
     return shares
 
 
-def pots(pool: int, rounds: Sequence[RoundScores], planned: int) -> list[int]:
-    """The pool over the rounds of the epoch, in equal parts of `planned`; a round that gained nothing pays nothing."""
-    count = max(planned, len(rounds))
-    if count == 0:
-        return []
-    bounds = [pool * i // count for i in range(count + 1)]
-    return [bounds[i + 1] - bounds[i] for i in range(len(rounds))]
+def advance(state: PayState, scores: RoundScores, rule: Rule, *, voided: bool = False) -> tuple[PayState, Pay]:
+    """One round: the state after it, and what it paid. An unscored or voided round changes nothing but the count."""
+    pot = rule.pot(state.rounds)
+    after = replace(state, rounds=state.rounds + 1, record=scores.record)
+    if voided or not scores.numbers:
+        return after, Pay(scores.round, pot, {})
+    values = capped({peer: comparable(n or 0, scores.exponent) for peer, n in scores.numbers.items()}, rule.cap)
+    earners = {earner.account: earner for earner in state.earners}
+    for peer, value in values.items():
+        before = earners.get(peer, Earner(peer))
+        earners[peer] = replace(before, values=(*before.values, value)[-rule.window :])
+    shares = split(pot, {peer: earners[peer].weight for peer in values})
+    for peer, share in shares.items():
+        earners[peer] = replace(earners[peer], cumulative=earners[peer].cumulative + share)
+    return replace(after, earners=tuple(earners[peer] for peer in sorted(earners))), Pay(scores.round, pot, shares)
 
 
-def pay_rounds(rounds: Sequence[RoundScores], *, pool: int, planned: int, cap: int, window: int) -> list[Pay]:
+def step(state: PayState, scores: RoundScores, rule: Rule, *, voided: bool = False) -> PayState:
+    """The state after one more round; what `PayRule.step` computes on chain."""
+    return advance(state, scores, rule, voided=voided)[0]
+
+
+def states(
+    start: PayState, rounds: Iterable[RoundScores], rule: Rule, voided: Collection[bytes] = ()
+) -> list[PayState]:
+    """The state after each round, oldest first; `voided` names records that pay nothing."""
+    after: list[PayState] = []
+    for scores in rounds:
+        start = step(start, scores, rule, voided=scores.record in voided)
+        after.append(start)
+    return after
+
+
+def pay_rounds(
+    rounds: Sequence[RoundScores], *, pool: int, planned: int, cap: int, window: int, voided: Collection[bytes] = ()
+) -> list[Pay]:
     """Every round's pay, oldest round first; `planned` is how many rounds the epoch was funded for."""
-    attended: defaultdict[bytes, deque[int]] = defaultdict(lambda: deque(maxlen=window))
+    rule, state = Rule(pool, planned, cap, window), PayState(0, NO_RECORD)
     outcome: list[Pay] = []
-    for scores, pot in zip(rounds, pots(pool, rounds, planned), strict=True):
-        values = {peer: comparable(n or 0, scores.exponent) for peer, n in scores.numbers.items()}
-        for peer, value in capped(values, cap).items():
-            attended[peer].append(value)
-        weights = {peer: sum(attended[peer]) // len(attended[peer]) for peer in values}
-        outcome.append(Pay(scores.round, pot, split(pot, weights)))
+    for scores in rounds:
+        state, pay = advance(state, scores, rule, voided=scores.record in voided)
+        outcome.append(pay)
     return outcome
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from peerage_ledger import events, rawtx
 from peerage_ledger.contracts import revert_reason
-from peerage_ledger.fees import fees
+from peerage_ledger.fees import MOST_FEE, TooDear, fees, outbid
 from peerage_ledger.outbox import OutboxFile, Receipt, Refused, Reopened, Settled, Signed, Voided, Wish
 from peerage_ledger.rpc import Rpc, RpcError
 from peerage_ledger.wishes import Caller, NotYet, Verdict, verdict
@@ -36,8 +36,11 @@ class Sender:
         file: OutboxFile,
         tell: Callable[[LedgerEvent], None],
         recorded: Callable[[bytes], bool],
+        *,
+        most_fee: int = MOST_FEE,
     ) -> None:
         self._account, self._chain_id, self._file, self._tell = account, deployment.chain_id, file, tell
+        self._most_fee = most_fee  # wei per gas
         self._caller = Caller(deployment, account, recorded)
         self._pauses: dict[str, int] = {}  # so often put off since something happened on the chain
         self._nevers: dict[str, int] = {}
@@ -53,7 +56,7 @@ class Sender:
 
     def questions(self) -> list[tuple[str, tuple[Any, ...]]]:
         """Asked together with what the caller wants to know; the answers go to `step`."""
-        names = [wish.hash for wish in self._file.outbox.in_flight()]
+        names = self._names()
         nonce = ("eth_getTransactionCount", ("0x" + self._account.address.hex(), "latest"))
         return [nonce, *(("eth_getTransactionReceipt", ("0x" + name.hex(),)) for name in names)]
 
@@ -71,16 +74,44 @@ class Sender:
         """`answers` to `questions()`; `block` the newest one."""
         outbox = self._file.outbox
         on_chain = int(answers[0], 16)
-        names = [wish.hash for wish in outbox.in_flight()]
-        receipts = {name: _receipt(told) for name, told in zip(names, answers[1:], strict=False)}
+        receipts = {name: _receipt(told) for name, told in zip(self._names(), answers[1:], strict=False)}
         # a node may answer a batch in any order: a nonce counts as used once two looks in a row say so
         settled_nonce, self._last_nonce = min(on_chain, self._last_nonce), on_chain
         for line in [*outbox.judge(settled_nonce, receipts), *outbox.forgotten(on_chain)]:
             self._record(line, now)
         if outbox.in_flight():
+            self._outbid(block)
             self._resend(rpc, on_chain, now)
         else:
             self._send_next(rpc, on_chain, block, now)
+
+    def _names(self) -> list[bytes]:
+        return [name for wish in self._file.outbox.in_flight() for name in wish.hashes]
+
+    def _outbid(self, block: Mapping[str, Any]) -> None:
+        """Fees rose above what we offered: the same call under the same nonce for more. Only one of them is mined."""
+        for wish in self._file.outbox.in_flight():
+            waiting = rawtx.decode(self._file.outbox.attempt(wish).raw)
+            try:
+                better = outbid(waiting.max_fee, waiting.priority_fee, block, self._most_fee)
+            except TooDear as error:
+                self._say_delayed(wish.key, str(error))
+                continue
+            if better is None or waiting.to is None:
+                continue
+            raw = rawtx.sign(
+                self._account,
+                chain_id=self._chain_id,
+                nonce=waiting.nonce,
+                to=waiting.to,
+                data=waiting.data,
+                gas=waiting.gas,
+                max_fee=better[0],
+                priority_fee=better[1],
+            )
+            self._file.append(Signed(wish.key, waiting.nonce, raw.hex()))
+            self._tell(events.Submitted(wish.key, rawtx.transaction_hash(raw)))
+            self._sent_at = float("-inf")
 
     def _resend(self, rpc: Rpc, on_chain: int, now: float) -> None:
         if now - self._sent_at < RESEND_SECONDS:
@@ -108,14 +139,15 @@ class Sender:
                 self._record(Settled(wish.key, "", 0, 0), now)
                 return None
             query = {"from": _hex(self._account.address), "to": _hex(call.to), "data": _hex(call.data)}
-            rpc.call("eth_call", {**query, "gas": hex(call.gas)}, "latest")  # a refusal costs nothing here
-        except NotYet as error:
+            if not call.due:
+                rpc.call("eth_call", {**query, "gas": hex(call.gas)}, "latest")  # a refusal costs nothing here
+            max_fee, tip = fees(block, self._most_fee)
+        except (NotYet, TooDear) as error:
             self._later(wish.key, str(error), now)
             return None
         except RpcError as error:
             self._refusal(wish, error, now)
             return None
-        max_fee, tip = fees(block)
         nonce = self._file.outbox.next_nonce(on_chain)
         raw = rawtx.sign(
             self._account,
@@ -141,7 +173,7 @@ class Sender:
     def _refusal(self, wish: Wish, error: RpcError, now: float) -> None:
         name, arguments = revert_reason(error.data)
         reason = f"{name}{arguments}" if name else error.message
-        judged = verdict(name)
+        judged = verdict(name, wish.kind)
         if judged is Verdict.DONE:
             self._record(Settled(wish.key, "", 0, 0), now)
             return
@@ -156,6 +188,9 @@ class Sender:
         before = self._pauses.get(key, 0)
         self._pauses[key] = before + 1
         self._not_before[key] = now + min(_FIRST_PAUSE * 2**before, _LONGEST_PAUSE)
+        self._say_delayed(key, reason)
+
+    def _say_delayed(self, key: str, reason: str) -> None:
         if key not in self._delays_told:
             self._delays_told.add(key)
             self._tell(events.Delayed(key, reason))

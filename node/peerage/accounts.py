@@ -12,11 +12,13 @@ from eth_utils.address import to_checksum_address
 
 from peerage.emissions import EmissionsCsv, Meter, equal_reservation, parse_resolution, probe_from_json
 from peerage.metrics import MetricsLog, RoundMetrics
+from peerage.own_meter import OwnMeter
+from peerage.privacy.meter import RoundSeen
 from peerage.status import Status, send_status
 from peerage_ledger.plain_judgement import PlainJudged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from multiprocessing.connection import Connection
 
     from peerage.config import Federation
@@ -45,6 +47,7 @@ class Accounts:
         self.state: State = "starting"
         self.phase, self.note, self.round, self.version, self.earned = "wait", "", 0, 0, 0
         self.accuracy: float | None = None
+        self._validates = federation.training.counts == "held-out"
         self._meter = Meter(
             probe_from_json(Path(spec.host_probe).read_text()),
             me,
@@ -54,6 +57,7 @@ class Accounts:
         )
         self._emissions = EmissionsCsv(folder / "emissions.csv")
         self._metrics = MetricsLog(folder / "metrics.jsonl")
+        self._given_away = OwnMeter(federation, str(to_checksum_address(me)), folder / "journal.jsonl")
         self._seconds: dict[str, float] = {}
         self._since = time.monotonic()
         self._traffic_before = (0, 0)
@@ -81,23 +85,35 @@ class Accounts:
         self._lap()
         seconds, self._seconds = self._seconds, {}
         facts = _facts(judged)
+        sid, roster = facts.sid.hex(), _names(facts.roster)
+        sums, opened = tuple(_names(group) for group in facts.sums), _names(facts.opened)
+        halves = tuple(_names(half) for half in facts.halves)
+        grouped, halved = tuple(map(frozenset, sums)), tuple(map(frozenset, halves))
+        seen = RoundSeen(done.round, sid, frozenset(roster), grouped, frozenset(opened), halved)
         self._metrics.append(
             RoundMetrics(
                 round=done.round,
-                sid=facts.sid.hex(),
+                sid=sid,
                 initiator=str(to_checksum_address(facts.initiator)),
                 aggregate=done.aggregate.hex(),
-                roster=tuple(str(to_checksum_address(m)) for m in facts.roster),
-                survivors=tuple(str(to_checksum_address(m)) for m in done.members),
+                roster=roster,
+                survivors=_names(done.members),
                 version=self.version,
                 took_part=self._me in done.members,
                 accuracy=self.accuracy,
+                validated=done.train_accuracy_ppm / 1e6 if self._validates else None,
                 parameters=facts.parameters,
                 seconds={name: round(s, 6) for name, s in seconds.items()},
                 bytes_sent=sent - before_sent,
                 bytes_received=received - before_received,
+                clipped_updates=done.clipped.updates if done.clipped else 0,
+                clipped_coordinates=done.clipped.coordinates if done.clipped else 0,
                 score=str(facts.numbers.get(self._me) or 0),
                 earned=str(self.earned),
+                sums=sums,
+                opened=opened,
+                halves=halves,
+                privacy=self._given_away.take(seen, facts.parameters) if sums else None,
             )
         )
 
@@ -133,6 +149,15 @@ class Accounts:
         self._since = now
 
 
+def round_of(done: Progress, history: Sequence[Judged | PlainJudged]) -> Judged | PlainJudged | None:
+    """The round that is told of: a peer that catches up adopts several in one step, and then is told of each.
+
+    None for one that was left for another branch within that step.
+    """
+    found = [judged for judged in history if judged.record.aggregate == done.aggregate]
+    return max(found, key=lambda judged: judged.record.round == done.round, default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class _Facts:
     """What a line of metrics takes from a round's record."""
@@ -142,6 +167,16 @@ class _Facts:
     roster: tuple[bytes, ...]
     numbers: Mapping[bytes, int | None]
     parameters: int
+    sums: tuple[tuple[bytes, ...], ...] = ()
+    halves: tuple[tuple[bytes, ...], ...] = ()
+
+    @property
+    def opened(self) -> tuple[bytes, ...]:
+        return tuple(peer for peer, number in self.numbers.items() if number is not None)
+
+
+def _names(peers: Iterable[bytes]) -> tuple[str, ...]:
+    return tuple(str(to_checksum_address(peer)) for peer in peers)
 
 
 def _facts(judged: Judged | PlainJudged) -> _Facts:
@@ -150,4 +185,6 @@ def _facts(judged: Judged | PlainJudged) -> _Facts:
         return _Facts(judged.record.sid, judged.body.initiator, judged.participants.peers, {}, size)
     roster = judged.proven.roster
     numbers = dict(zip(judged.proven.u3, judged.transcript.numbers, strict=True))
-    return _Facts(roster.plan.sid, roster.plan.initiator, roster.members, numbers, int(judged.standing.model.size))
+    size = int(judged.standing.model.size)
+    groups, halves = judged.proven.groups, judged.known_halves
+    return _Facts(roster.plan.sid, roster.plan.initiator, roster.members, numbers, size, groups, halves)

@@ -12,11 +12,33 @@ from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from peerage.config import EmissionSettings, Federation, LedgerSettings, Part, StoreSettings, check_federation
+from peerage.config import (
+    EmissionSettings,
+    Energy,
+    Federation,
+    LedgerSettings,
+    Part,
+    Region,
+    ScheduleSettings,
+    StoreSettings,
+)
+from peerage.config_checks import check_federation
 from peerage_crypto.digest import tagged
 from peerage_crypto.errors import InputError
 
 MAX_BYTES = 1 << 20
+NARROW_RING: Mapping[str, object] = {
+    "frac_bits": 6,
+    "clip": 4.0,
+}  # for 127 peers; least noise of scores measured (`scripts/bench rings`)
+LISTS: Mapping[str, type[msgspec.Struct]] = {"regions": Region, "energy": Energy, "cast": Part}  # written as [[name]]
+
+LATER: Mapping[str, tuple[str, ...]] = {  # settings that older federations did not have
+    "merge": ("optimiser", "learning_rate", "beta2", "tau"),
+    "model": ("kind", "steps", "norm"),
+    "training": ("proximal", "scaffold", "logit_adjustment", "augment", "counts"),
+    "rewards": ("green_bonus", "green_pool"),
+}
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -37,9 +59,9 @@ def load_federation(path: Path, *, check: bool = True) -> Federation:
 def parse_federation(text: str, *, where: str, check: bool = True) -> Federation:
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of 5000 digits is no TOMLDecodeError
         raise InputError(f"{where} is not TOML: {error}") from None
-    federation = convert(document, Federation, where=where)
+    federation = convert(with_ring_defaults(document), Federation, where=where)
     if check:
         check_federation(federation)
     return federation
@@ -47,9 +69,17 @@ def parse_federation(text: str, *, where: str, check: bool = True) -> Federation
 
 def federation_of(tables: Mapping[str, object], *, where: str) -> Federation:
     """From plain tables, checked. `where` opens the error's sentence."""
-    federation = convert(tables, Federation, where=where)
+    federation = convert(with_ring_defaults(tables), Federation, where=where)
     check_federation(federation)
     return federation
+
+
+def with_ring_defaults(tables: Mapping[str, object]) -> Mapping[str, object]:
+    """What `ring_bits = 16` needs where the tables do not say: the defaults for 32 bits overflow it (docs/round.md)."""
+    masking = tables.get("masking")
+    if not isinstance(masking, Mapping) or masking.get("ring_bits") != 16:
+        return tables
+    return {**tables, "masking": {**NARROW_RING, **masking}}
 
 
 def convert(document: Mapping[str, object], struct: type[S], *, where: str) -> S:
@@ -61,14 +91,20 @@ def convert(document: Mapping[str, object], struct: type[S], *, where: str) -> S
         raise InputError(f"{where}: {_sentence(str(error), struct)}") from None
 
 
-def to_toml(federation: Federation) -> str:
-    """Every setting, defaults included; `parse_federation` of it gives the same federation again."""
-    tables = msgspec.to_builtins(federation)
-    plain = {key: value for key, value in tables.items() if not isinstance(value, dict) and key != "cast"}
+def to_toml(federation: Federation, *, without: Sequence[str] = ()) -> str:
+    """Every setting, defaults included; `parse_federation` of it gives the same federation again. `without` these, by
+    their path: "schedule", "merge.tau".
+    """
+    tables = {
+        key: {k: v for k, v in value.items() if f"{key}.{k}" not in without} if isinstance(value, dict) else value
+        for key, value in msgspec.to_builtins(federation).items()
+        if key not in without
+    }
+    plain = {key: value for key, value in tables.items() if not isinstance(value, dict) and key not in LISTS}
     sections = {key: value for key, value in tables.items() if isinstance(value, dict)}
     blocks = [_lines(plain)]
     blocks += [f"[{name}]\n{_lines(table)}" for name, table in sections.items()]
-    blocks += [f"[[cast]]\n{_lines(part)}" for part in tables["cast"]]
+    blocks += [f"[[{name}]]\n{_lines(item)}" for name in LISTS for item in tables[name]]
     return "\n".join(blocks)
 
 
@@ -80,10 +116,10 @@ def _check_keys(table: Mapping[str, object], struct: type[msgspec.Struct], where
         section = _section(struct, key)
         if section is not None and isinstance(value, Mapping):
             _check_keys(value, section, where, f"{prefix}{key}.")
-        if key == "cast" and isinstance(value, list):
-            for part in value:
-                if isinstance(part, Mapping):
-                    _check_keys(part, Part, where, "cast.")
+        if key in LISTS and isinstance(value, list):
+            for item in value:
+                if isinstance(item, Mapping):
+                    _check_keys(item, LISTS[key], where, f"{key}.")
 
 
 def _section(struct: type[msgspec.Struct], key: str) -> type[msgspec.Struct] | None:
@@ -109,7 +145,7 @@ def _all_keys() -> Sequence[tuple[str, str]]:
         section = _section(Federation, field)
         if section is not None:
             found += [(f"{field}.{inner}", inner) for inner in section.__struct_fields__]
-    return [*found, *((f"cast.{inner}", inner) for inner in Part.__struct_fields__)]
+    return [*found, *((f"{name}.{inner}", inner) for name, item in LISTS.items() for inner in item.__struct_fields__)]
 
 
 def _sentence(error: str, struct: type[msgspec.Struct]) -> str:
@@ -159,14 +195,47 @@ def _string(text: str) -> str:
     return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")
 
 
-def federation_hash(federation: Federation) -> bytes:
-    """32 bytes that name the agreed rules: the genesis of the ledger, the same on every peer's machine.
+OF_ONE_PLACE: Mapping[str, str] = {kind: kind for kind in ("csv", "npz", "folder")}  # their paths are nobody else's
+SETTINGS_HEAD = b"peerage settings 1\n"
 
-    What belongs to one machine (folders, engine, country, store) or to a demonstration (cast) is not a rule.
+
+def federation_hash(federation: Federation) -> bytes:
+    """32 bytes that name the agreed rules: the genesis of the ledger, the same on every peer's machine."""
+    return tagged("peerage/federation/1", _rules_of(federation))
+
+
+def settings_artefact(federation: Federation) -> bytes:
+    """The agreed rules as an artefact, so that an outsider who has the store finds what the genesis is the hash of."""
+    return SETTINGS_HEAD + _rules_of(federation)
+
+
+def settings_name(blob: bytes) -> bytes:
+    """The hash that the settings of such an artefact are the genesis of."""
+    return tagged("peerage/federation/1", blob.removeprefix(SETTINGS_HEAD))
+
+
+def settings_from(blob: bytes) -> Federation:
+    """The settings of such an artefact, without anybody's places. InputError for anything else, and where the model is
+    made by a function of the federation's own: somebody has to say where it is.
     """
+    try:
+        words = blob.removeprefix(SETTINGS_HEAD).decode()
+    except UnicodeDecodeError:
+        raise InputError("the settings in the store are no text") from None
+    found = parse_federation(words, where="the settings in the store", check=False)
+    if found.model.factory != ":":
+        raise InputError(
+            f'the model is made by a function of the federation\'s own (factory = "...{found.model.factory}"): ask a '
+            "peer for that file and its federation.toml, and give the latter as --settings"
+        )
+    return msgspec.structs.replace(found, model=msgspec.structs.replace(found.model, factory=""))
+
+
+def _rules_of(federation: Federation) -> bytes:
+    """What belongs to one machine (folders, engine, country, store) or to a demonstration (cast) is not a rule."""
     data, shared = federation.data, "file" if federation.data.validation_file else ""
     kind, _, rest = data.source.partition(":")
-    own_place = {"csv": "csv", "mnist": data.source}.get(kind, f":{rest.rpartition(':')[2]}" if rest else data.source)
+    own_place = {**OF_ONE_PLACE, "mnist": data.source}.get(kind, f":{rest.rpartition(':')[2]}" if rest else data.source)
     rules = msgspec.structs.replace(
         federation,
         data=msgspec.structs.replace(data, source=own_place, data_dir="", validation_file=shared),
@@ -176,4 +245,17 @@ def federation_hash(federation: Federation) -> bytes:
         store=StoreSettings(),
         cast=(),
     )
-    return tagged("peerage/federation/1", to_toml(rules).encode())
+    # a federation that uses none of what came later keeps the name that it had before
+    unscheduled = ("schedule",) if federation.schedule == ScheduleSettings() else ()
+    return to_toml(rules, without=(*unscheduled, *_as_before(federation))).encode()
+
+
+def _as_before(federation: Federation) -> list[str]:
+    """The later settings that stand as if there were none of them."""
+    default = Federation()
+    return [
+        f"{table}.{name}"
+        for table, names in LATER.items()
+        for name in names
+        if getattr(getattr(federation, table), name) == getattr(getattr(default, table), name)
+    ]

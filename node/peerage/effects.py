@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from peerage.messages import Message
-    from peerage_ledger.records import RewardRoot, RoundRecord
+    from peerage_ledger.records import RewardRoot, RoundRecord, Steps
 
     Vector = NDArray[np.float32]
 
@@ -79,17 +79,35 @@ class CancelTimer:
 
 @dataclass(frozen=True, slots=True)
 class Train:
-    """Fine-tune this model (as version `version`) and answer with Trained."""
+    """Fine-tune this model (as version `version`) and answer with Trained; `correction` is added to it on the way."""
 
     model: Vector
     version: int
+    correction: Vector | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Compute my own path gradient of this round on the rows that I hold back; answer with Measured.
+
+    `base` is W0, `step` is D = W' - W0; `dither` the seed of its rounding; `slope` what the merge made of each
+    coordinate, where it made more of some than of others.
+    """
+
+    sid: bytes
+    round: int
+    base: Vector
+    step: Vector
+    dither: bytes
+    slope: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
     """Compute the direction g of a round's public path; answer with Scored.
 
-    `base` is W0, `step` is D = W' - W0, `applied` the last applied steps, newest first.
+    `base` is W0, `step` is D = W' - W0, `applied` what the last rounds told everybody, newest first; `slope` as in
+    Measure. With `sums`, those of the halves' path gradients, g is made of them (two rows) and not of anybody's rows.
     """
 
     sid: bytes
@@ -98,6 +116,8 @@ class Score:
     step: Vector
     applied: tuple[Vector, ...]
     seed: bytes
+    sums: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    slope: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +135,13 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordLine:
+    """Hand those of a line of records to the outbox that the chain lacks, the oldest first; idempotent."""
+
+    records: tuple[RoundRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CloseEmissions:
     """Close my emission record of this round (None: the last of the run); answer with EmissionsClosed."""
 
@@ -128,11 +155,16 @@ class AwaitLedger:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Publish a reward root with its signatures and claim for everybody; answered by Published."""
+    """Publish a reward root with its signatures and claim for everybody; answered by Published.
+
+    Without signatures the chain has the root. `final`: the run's last; the answer waits for everything in the outbox.
+    """
 
     root: RewardRoot
     signatures: dict[bytes, bytes]
     totals: dict[bytes, int]
+    steps: Steps
+    final: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +185,18 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Clipped:
+    """What the clips of a round took away, summed under the masks: of how many updates, of how many coordinates."""
+
+    updates: int
+    of: int
+    coordinates: int
+
+    def __str__(self) -> str:
+        return f"clipped: {self.updates} of {self.of} updates, {self.coordinates} coordinates"
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """A round was closed: who was in it, who was missing, what everybody has earned so far."""
 
@@ -162,6 +206,7 @@ class Progress:
     earned: dict[bytes, int]
     aggregate: bytes
     train_accuracy_ppm: int
+    clipped: Clipped | None = None  # plain exchange clips nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +223,11 @@ Effect = (
     | SetTimer
     | CancelTimer
     | Train
+    | Measure
     | Score
     | Save
     | Record
+    | RecordLine
     | CloseEmissions
     | AwaitLedger
     | Publish
@@ -200,7 +247,7 @@ class PrivateState:
 
     `status` is free, locked or spent; `sid` is the last session it was locked for, `head` the record it stood on;
     `acked` is the encoded Result that it acknowledged on that head (empty: none), `been_in`
-    the sessions that it joined there.
+    the sessions that it joined there; `usual` how its updates move a model, where SCAFFOLD asks for it.
     """
 
     version: int
@@ -214,13 +261,18 @@ class PrivateState:
     metrics: tuple[int, int, int]
     acked: bytes = b""
     been_in: tuple[bytes, ...] = ()
+    usual: Vector | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The adapter is ready; `saved` is the private state of an earlier life."""
+    """The adapter is ready; `saved` is the private state of an earlier life.
+
+    `lost` says that there was an earlier life and its state is gone (the registry knows this peer, its disk does not).
+    """
 
     saved: PrivateState | None
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +326,18 @@ class Timeout:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """My path gradient in units of its grid (one per parameter); None: there is none, training gave no numbers."""
+
+    sid: bytes
+    units: NDArray[np.int64] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Scored:
-    """The direction of a round: g as integers (one per parameter), its exponent, and my emission record so far."""
+    """The direction of a round: g as integers (one per parameter, or two rows of them, one for the members of each
+    half), its exponent, and my emission record so far.
+    """
 
     sid: bytes
     direction: NDArray[np.int64]
@@ -292,7 +354,28 @@ class EmissionsClosed:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The reward root is on chain and everything is claimed."""
+    """The reward root is on chain and everything is claimed; `epoch` 0: that of the run's last one, and all else."""
+
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RoundVoided:
+    """The chain says that a recorded round was proven wrong: it pays nothing."""
+
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RootVoided:
+    """The reward root on the chain was proven wrong before anybody could claim from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RootsStand:
+    """The reward roots that stand on the chain, the oldest first."""
+
+    roots: tuple[RewardRoot, ...]
 
 
 Event = (
@@ -304,7 +387,11 @@ Event = (
     | PeerUp
     | PeerDown
     | Timeout
+    | Measured
     | Scored
     | EmissionsClosed
     | Published
+    | RoundVoided
+    | RootVoided
+    | RootsStand
 )

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from peerage.config_toml import federation_hash
 from peerage.greeting import Greeting
 from peerage.keys import random_secret
-from peerage.learning.learner import data_manifest, validation_blob
-from peerage.rounds.aggregation import AUXILIARY, Grid, canonical
+from peerage.learning.learner import validation_blob
+from peerage.privacy.noise import noise_bound, noise_of
+from peerage.regions import grouping_of
+from peerage.rounds.aggregation import canonical
+from peerage.rounds.grid import check_grid, check_scores, grid_of
+from peerage.rounds.optimisers import agreed_optimiser
 from peerage.rounds.round import Engine, Manifests, Rules
+from peerage.schedule import fedau_of, over_all, turns_of, whole_rosters
+from peerage.sketching import sketching_of
+from peerage.validation import check_peers, check_vectors, is_private
 from peerage_crypto.digest import sha256, tagged
-from peerage_crypto.fixedpoint import check_headroom, ring
 from peerage_ledger.judgement import Federation as Ground
 from peerage_ledger.judgement import genesis, session_terms
+from peerage_ledger.rewards import Rule
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,25 +28,35 @@ if TYPE_CHECKING:
 
     from peerage.config import Federation
     from peerage.learning.learner import Learner
+    from peerage.provenance.making import Stated
     from peerage.status import PeerSpec
     from peerage_crypto.identity import Account
     from peerage_ledger.deployment import Deployment
 
 STAGGER_SECONDS = 0.5
-HASHED_SOURCES = ("rounds/aggregation.py", "learning/trainer.py", "learning/learner.py", "learning/scoring.py")
 
 
-def public_artefacts(learner: Learner, agreed: bytes) -> tuple[bytes, ...]:
-    """What an auditor needs beside the rounds: initial model, validation rows, standardiser (where there are any)."""
-    return tuple(b for b in (canonical(learner.initial), validation_blob(learner.rows.validation), agreed) if b)
+def public_artefacts(learner: Learner, agreed: bytes, stated: Stated) -> tuple[bytes, ...]:
+    """What an auditor needs beside the rounds: initial model, validation rows, standardiser (where there are any), and
+    the manifests behind the digests that this peer signs.
+    """
+    ours = (canonical(learner.initial), validation_blob(learner.rows.validation), agreed)
+    return (*(blob for blob in ours if blob), *stated.artefacts)
 
 
 def ground_of(
     federation: Federation, deployment: Deployment, learner: Learner, registered: frozenset[bytes], agreed: bytes
 ) -> Ground:
     """`agreed` is the standardiser as an artefact (empty: the data need none). InputError: the ring is too small."""
-    masking, validation = federation.masking, validation_blob(learner.rows.validation)
-    check_headroom(len(registered), masking.frac_bits, masking.clip, ring(masking.ring_bits))
+    validation = validation_blob(learner.rows.validation)
+    grid = grid_of(federation.masking, noise_bound(federation, learner.initial.size))
+    if federation.exchange == "masked":
+        check_grid(grid, len(registered))
+        if federation.scores.openings == "round" and (is_private(federation) or learner.rows.validation is not None):
+            check_scores(grid, learner.initial.size)
+        if is_private(federation):
+            check_peers(len(registered))
+            check_vectors(len(registered), learner.initial.size)
     return Ground(
         chain_id=deployment.chain_id,
         registry=deployment.registry,
@@ -54,8 +70,14 @@ def ground_of(
             *(sha256(blob) if blob else bytes(32) for blob in (validation, agreed)),
         ),
         registered=registered,
-        ring=ring(masking.ring_bits),
-        length=AUXILIARY + learner.initial.size,
+        ring=grid.ring,
+        length=grid.length(learner.initial.size),
+        grouping=grouping_of(federation),
+        sketches=sketching_of(federation, learner.initial.size),
+        crossfit=is_private(federation),
+        audited=federation.scores.pair_audits,
+        turns=turns_of(federation, registered),
+        whole=whole_rosters(federation),
     )
 
 
@@ -64,14 +86,14 @@ def greeting_of(federation: Federation, learner: Learner) -> Greeting:
     validation = validation_blob(learner.rows.validation)
     return Greeting(
         settings=federation_hash(federation),
-        genesis=sha256(canonical(learner.initial)),
+        genesis=sha256(canonical(learner.initial), learner.frozen),
         validation=sha256(validation) if validation else bytes(32),
         layout=tuple((name, tuple(shape)) for name, shape in learner.layout),
     )
 
 
 def engine_of(
-    spec: PeerSpec, ground: Ground, rules: Rules, account: Account, learner: Learner, initial: NDArray[np.float32]
+    spec: PeerSpec, ground: Ground, rules: Rules, account: Account, stated: Stated, initial: NDArray[np.float32]
 ) -> Engine:
     """An engine at the genesis of its ground.
 
@@ -83,31 +105,40 @@ def engine_of(
         federation=ground,
         account=account,
         genesis=genesis(ground.genesis, initial, sha256(canonical(initial))),
-        manifests=Manifests(data_manifest(learner.rows), code_manifest()),
+        manifests=Manifests(stated.data, stated.code),
         draw=random_secret,
         dither=lambda version: tagged("peerage/dither/v1", seed, index, version.to_bytes(8, "little")),
     )
 
 
-def rules_of(federation: Federation) -> Rules:
-    """The engine's numbers from the settings."""
-    masking, timing = federation.masking, federation.timing
+def rule_of(federation: Federation) -> Rule:
+    """What pay follows from."""
+    return Rule(int(federation.rewards.pool), federation.rounds, federation.scores.cap, federation.scores.window)
+
+
+def rules_of(federation: Federation, parameters: int) -> Rules:
+    """The engine's numbers from the settings. InputError: the noise does not fit a model of so many parameters."""
+    timing, noise = federation.timing, noise_of(federation, parameters)
     return Rules(
         rounds=federation.rounds,
-        momentum=federation.merge.momentum,
-        grid=Grid(masking.ring_bits, masking.frac_bits, masking.clip),
+        optimiser=agreed_optimiser(federation),
+        grid=grid_of(federation.masking, noise.bound if noise else 0),
         novelty=federation.scores.novelty,
         cap=federation.scores.cap,
         window=federation.scores.window,
         pool=int(federation.rewards.pool),
+        epoch=federation.rewards.epoch,
         patience=timing.join,
         step_seconds=timing.step,
         stall_seconds=timing.stall,
         stagger=STAGGER_SECONDS,
+        leaves=federation.masking.leaves,
+        rule=federation.robust.rule,
+        byzantine=federation.robust.byzantine,
+        openings=federation.scores.openings == "round",
+        noise=noise,
+        batch=federation.ledger.batch,
+        over=over_all(federation),
+        fedau=fedau_of(federation),
+        least_roster_change=federation.privacy.least_roster_change,
     )
-
-
-def code_manifest() -> bytes:
-    """The hash of the sources that decide what an update is."""
-    here = Path(__file__).parent
-    return sha256(*((here / name).read_bytes() for name in HASHED_SOURCES))

@@ -1,7 +1,8 @@
 """The first thing peers tell each other: the terms they stand on; a peer set up otherwise learns it in a sentence.
 
 Sessions are bound to the terms anyway (`judgement.session_terms`): this only makes the refusal readable. Whoever
-differs from more of the others than agree with it stops; the rest record the odd one and go on.
+differs from more of the others than agree with it stops, once those have heard why; the rest record the odd one and go
+on.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Annotated
 import msgspec
 
 from peerage.learning.model import Layout, describe_difference
-from peerage_crypto.errors import InputError, PeerError
+from peerage_crypto.errors import PeerError
 from peerage_crypto.statements import Bytes32
 
 Name = Annotated[str, msgspec.Meta(max_length=200)]
@@ -39,7 +40,7 @@ def encode(greeting: Greeting) -> bytes:
 def decode(sender: bytes, frame: bytes) -> Greeting:
     try:
         return _decoder.decode(frame)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise PeerError(sender, f"a greeting that is none: {error}") from error
 
 
@@ -61,22 +62,36 @@ def _layout(greeting: Greeting) -> Layout:
 
 
 class Greetings:
-    """What the others stand on, as far as they have said."""
+    """What the others stand on, as far as they have said, and who has been told what I stand on."""
 
     def __init__(self, mine: Greeting) -> None:
         self.mine = mine
         self._differing: dict[bytes, str] = {}
         self._agreeing: set[bytes] = set()
+        self._told: set[bytes] = set()
 
     def on_greeting(self, sender: bytes, theirs: Greeting) -> str:
-        """The difference to record against this sender (empty: none). InputError when I am the odd one out."""
+        """The difference to record against this sender (empty: none)."""
         why = difference(self.mine, theirs)
-        if not why:
+        if why:
+            self._differing[sender] = why
+        else:
             self._agreeing.add(sender)
-            return ""
-        self._differing[sender] = why
-        if len(self._differing) > len(self._agreeing) + 1:
-            raise InputError(
-                f"this peer cannot take part, {len(self._differing)} others stand on something else: {why}"
-            )
         return why
+
+    def told(self, address: bytes) -> None:
+        """My greeting is on its way there."""
+        self._told.add(address)
+
+    @property
+    def odd(self) -> str:
+        """Why I cannot take part; empty while I can."""
+        if len(self._differing) <= len(self._agreeing) + 1:
+            return ""
+        why = list(self._differing.values())[-1]
+        return f"this peer cannot take part, {len(self._differing)} others stand on something else: {why}"
+
+    @property
+    def explained(self) -> bool:
+        """Everybody who differs knows from me what I stand on, and can name me to its people."""
+        return self._differing.keys() <= self._told

@@ -32,6 +32,7 @@ class PeerJournal:
     def __init__(self, path: Path, account: Account) -> None:
         self._account = account
         self._file = path.open("a+b")
+        self.untouched = False  # an earlier life wrote here, and had signed nothing yet
         self._seq, self._previous = self._resume()
 
     def write(self, kind: str, round_: int, fields: dict[str, Any]) -> None:
@@ -70,4 +71,5 @@ class PeerJournal:
         if len(raw) != len(whole) + (1 if whole or raw[:1] == b"\n" else 0):
             self._file.truncate(len(whole) + 1 if whole else 0)
         lines = whole.split(b"\n") if whole else []
+        self.untouched = bool(lines) and not any(b'"kind":"locked"' in x or b'"kind":"signed"' in x for x in lines)
         return len(lines), sha256(lines[-1]) if lines else bytes(32)

@@ -127,7 +127,7 @@ def _open(path: Path, password: str) -> bytes:
         document = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: make keys with `peerage keys new`") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is no keystore: {error}") from None
     if not isinstance(document, dict):
         raise InputError(f"{path} is no keystore: it holds no JSON object")

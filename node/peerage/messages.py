@@ -12,17 +12,21 @@ import msgspec
 
 from peerage.plain.messages import PlainNews
 from peerage_crypto.errors import PeerError
-from peerage_crypto.opening import Openings, Pledge
+from peerage_crypto.leaf_check import Piece
+from peerage_crypto.opening import Openings, PairNumber, Pledge
+from peerage_crypto.pair_audit import Drawn, Late, Shown, Spoken
 from peerage_crypto.session import (
     Ballot,
     Certificate,
     Dealt,
     Frozen,
+    Gathered,
     Manifest,
     Revealed,
     RosterMessage,
     Survivors,
 )
+from peerage_crypto.sketch_messages import Approval, Cleared, Screened, Seeded, SeedShares, Sketched
 from peerage_crypto.statements import (
     Abstention,
     Bytes32,
@@ -30,11 +34,15 @@ from peerage_crypto.statements import (
     Count,
     JoinIntent,
     Opened,
+    PathGradient,
     ResultAck,
     Signed,
 )
+from peerage_crypto.thresholds import COMPLETE_GRAPH_LIMIT, LARGEST_ROSTER
 
 MAX_FRAME_BYTES = 200 << 10
+MAX_LEAVES = 32  # with 32 paths of 32 siblings an answer stays below 70 kB
+LeafIndex = Annotated[int, msgspec.Meta(ge=0, le=2**32)]
 Sentence = Annotated[str, msgspec.Meta(max_length=300)]
 
 
@@ -96,12 +104,61 @@ class Ack(msgspec.Struct, frozen=True, tag="ack"):
     signed: Signed[ResultAck]
 
 
+class LeavesAsked(msgspec.Struct, frozen=True, tag="leaves?"):
+    """To whoever may hold a masked vector: these leaves of it, please (`rounds/leaves.py`)."""
+
+    artefact: Bytes32
+    leaves: Annotated[tuple[LeafIndex, ...], msgspec.Meta(min_length=1, max_length=MAX_LEAVES)]
+
+
+class LeavesTold(msgspec.Struct, frozen=True, tag="leaves"):
+    """The answer: each leaf with its path, in the order asked."""
+
+    artefact: Bytes32
+    leaves: Annotated[tuple[LeafIndex, ...], msgspec.Meta(min_length=1, max_length=MAX_LEAVES)]
+    pieces: Annotated[tuple[Piece, ...], msgspec.Meta(min_length=1, max_length=MAX_LEAVES)]
+
+
+class Gradient(msgspec.Struct, frozen=True, tag="gradient"):
+    """Survivor to all, where validation is private: my path gradient is masked; `artefact` once all have said so."""
+
+    sid: Bytes32
+    signed: Signed[PathGradient]
+    artefact: Bytes32 | None
+
+
+class GradientAsked(msgspec.Struct, frozen=True, tag="gradient?"):
+    """To a survivor: yours has not reached me; say again what you have said."""
+
+    sid: Bytes32
+
+
+class NoGradient(msgspec.Struct, frozen=True, tag="no-gradient"):
+    """Survivor to all: I shall deliver none in this session, because of this."""
+
+    sid: Bytes32
+    sentence: Sentence
+
+
 class Direction(msgspec.Struct, frozen=True, tag="direction"):
-    """Initiator to all: the direction g for which this session's numbers are opened."""
+    """Initiator to all: the direction g for which this session's numbers are opened.
+
+    `gradients` are the statements that it rests on where validation is private: who heard another one of a survivor
+    has the proof against it.
+    """
 
     sid: Bytes32
     direction: Bytes32
     exponent: int
+    gradients: Annotated[tuple[Signed[PathGradient], ...], msgspec.Meta(max_length=COMPLETE_GRAPH_LIMIT)] = ()
+
+
+class Products(msgspec.Struct, frozen=True, tag="products"):
+    """Leader to initiator: < y , g > mod 2^w of each vector that I gathered, in roster order."""
+
+    sid: Bytes32
+    direction: Bytes32
+    numbers: Annotated[tuple[PairNumber, ...], msgspec.Meta(max_length=LARGEST_ROSTER)]
 
 
 class Closed(msgspec.Struct, frozen=True, tag="closed"):
@@ -139,10 +196,16 @@ class RewardVote(msgspec.Struct, frozen=True, tag="reward-vote"):
 
 
 class Settled(msgspec.Struct, frozen=True, tag="settled"):
-    """Proposer to all: published and claimed."""
+    """Proposer to all, and anybody to whoever asks: published and claimed.
+
+    With a quorum's signatures under the reward root, which the receiver computes from its own totals and `emissions`
+    (the root of the last emission records). Without signatures it is its sender's word and no more.
+    """
 
     record: Bytes32
     settlement: Bytes32
+    emissions: Bytes32
+    signatures: tuple[Bytes65, ...]
 
 
 Message = (
@@ -153,18 +216,35 @@ Message = (
     | Dealt
     | Frozen
     | Manifest
+    | Gathered
     | Survivors
     | Ballot
     | Certificate
     | Revealed
+    | SeedShares
+    | Seeded
+    | Sketched
+    | Screened
+    | Approval
+    | Cleared
     | Refusal
     | Abandoned
     | Abstained
     | Result
     | Ack
+    | LeavesAsked
+    | LeavesTold
+    | Gradient
+    | GradientAsked
+    | NoGradient
     | Direction
     | Pledge
     | Openings
+    | Products
+    | Spoken
+    | Late
+    | Drawn
+    | Shown
     | Closed
     | HeadRequest
     | Settling

@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from peerage import answering, greeting, messages, testimony
 from peerage import effects as fx
-from peerage import greeting, messages
-from peerage.accounts import Accounts
-from peerage.config_toml import load_federation
+from peerage.accounts import Accounts, round_of
+from peerage.behaviour import Stage, is_lie, load_lie, slowed
+from peerage.config_toml import load_federation, settings_artefact
+from peerage.emissions.facts import milli_cores
 from peerage.fetches import Fetches
-from peerage.footing import engine_of, greeting_of, ground_of, public_artefacts, rules_of
+from peerage.footing import engine_of, greeting_of, ground_of, public_artefacts, rule_of, rules_of
 from peerage.journal import PeerJournal
 from peerage.keys import load_keys, read_password
 from peerage.learning import common_scale
@@ -31,18 +33,20 @@ from peerage.learning.learner import Learner, rows_of, standardised
 from peerage.plain.footing import plain_engine_of
 from peerage.plain.scale import PlainScale
 from peerage.private_state import load_state, save_state
+from peerage.provenance.making import stated_by
 from peerage.store import ArtefactStore
 from peerage.timers import Timers
 from peerage.transport import interface as transport
 from peerage.transport.curve import ZmqTransport
 from peerage_crypto.digest import sha256
-from peerage_crypto.errors import PeerError, Unreachable
+from peerage_crypto.errors import InputError, PeerError, Unreachable
 from peerage_crypto.thresholds import MIN_MASKED_PEERS
 from peerage_ledger import events as ledger_events
 from peerage_ledger.chain import ChainLedger
 from peerage_ledger.deployment import Deployment
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from multiprocessing.connection import Connection
 
     from numpy.typing import NDArray
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
     from peerage.status import PeerSpec
     from peerage_crypto.identity import CurveKeys
     from peerage_ledger.interface import Registration
+    from peerage_ledger.records import RewardRoot
 
     Vector = NDArray[np.float32]
 
@@ -60,6 +65,8 @@ REGISTRATION_SECONDS = 120.0
 LEDGER_SECONDS = 0.5
 TRAINING, SCALE, GREETING, STATISTICS = 0, 1, 2, 3  # the first byte of every control frame says whom it is for
 POLL = "ledger:poll"
+PARTING = "greeting:parting"
+PARTING_SECONDS = 5.0  # for my greeting to reach those whom I differ from
 
 log = logging.getLogger("peerage")
 
@@ -82,7 +89,7 @@ class _Answer:
     channel: int = TRAINING
 
 
-Happening = transport.Event | fx.Trained | fx.Scored | _Stop | _LedgerNews | _Answer | Exception
+Happening = transport.Event | fx.Trained | fx.Measured | fx.Scored | _Stop | _LedgerNews | _Answer | Exception
 
 
 def run_peer(spec: PeerSpec, status: Connection) -> int:
@@ -107,9 +114,14 @@ class Peer:
         self.scale: Engine | None = None  # of the statistics round that comes before them (tables only)
         self.plain_scale: PlainScale | None = None  # the same for two peers in plain exchange
         self._statistics = np.zeros(0)
+        self._witness: testimony.Witness | None = None  # of the training rounds
         self.fetches = Fetches()
         self._early: list[transport.Received] = []  # training messages that arrived before I could train
         self._publishing = self._done = False
+        self._paying: RewardRoot | None = None  # of an epoch that ends before the run does
+        self._roots: tuple[RewardRoot, ...] = ()  # on the chain, as the engine has heard of them
+        self._questions: set[bytes] = set()  # that I heed
+        self._deeds: Callable[[fx.Effect], list[fx.Effect]] | None = None  # a cast part that edits my effects
         self._watch_pipe()
         self.store = ArtefactStore(run / "store", self.secrets / f"{spec.name}.holdings")
         stack.callback(self.store.close)
@@ -125,16 +137,42 @@ class Peer:
             self.account,
             self.secrets / f"{spec.name}.outbox.jsonl",
             notify=lambda: self.inbox.put(_LedgerNews()),
+            most_fee=spec.most_fee,
+            pay=rule_of(self.federation),
         )
         stack.callback(self.ledger.close)
-        self.ledger.register(keys.curve.public, self.endpoint, int(self.federation.rewards.min_stake))
+        self.returning = self._registered_before()
+        # Its disk remembers: a state of either channel, or a journal that shows that nothing was signed yet.
+        self.has_disk = self.journal.untouched or any(self._state_file(c).exists() for c in (TRAINING, SCALE))
+        invitation = [bytes.fromhex(blob) for blob in spec.invitation]
+        self.ledger.register(keys.curve.public, self.endpoint, int(self.federation.rewards.min_stake), invitation)
         rows = rows_of(self.federation, spec.index, spec.behaviour, own_rows=spec.own_rows)
-        self.learner = Learner(self.federation, rows, spec.index, spec.behaviour, self.inbox.put)
+        learned = slowed(self.inbox.put, spec.slow)
+        cores = milli_cores() // 1000
+        self.learner = Learner(
+            self.federation,
+            rows,
+            spec.index,
+            spec.behaviour,
+            learned,
+            threads=spec.threads,
+            cores=cores,
+            own=self.secrets / f"{spec.name}.model.safetensors",
+        )
         stack.callback(self.learner.close)
         self.greetings = greeting.Greetings(greeting_of(self.federation, self.learner))
         self.registered = self._meet()
 
     # -- coming up -----------------------------------------------------------------------------------------------------
+
+    def _registered_before(self) -> bool:
+        """Whether I had an earlier life; assumed while the chain, which would know, is out of reach."""
+        unknown = any(isinstance(event, ledger_events.ChainLost) for event in self.ledger.poll())
+        return unknown or any(r.address == self.me for r in self.ledger.registrations())
+
+    def _started(self, channel: int, parameters: int) -> fx.Started:
+        saved = load_state(self._state_file(channel), parameters)
+        return fx.Started(saved, lost=saved is None and self.returning and not self.has_disk)
 
     def _watch_pipe(self) -> None:
         def watch() -> None:
@@ -223,10 +261,11 @@ class Peer:
         self._statistics = common_scale.my_statistics(self.learner.rows.own, schema)
         training = ground_of(self.federation, self.ledger.deployment, self.learner, self.registered, b"")
         ground = common_scale.ground_of(training, len(schema.numeric))
-        rules = common_scale.rules_for(rules_of(self.federation))
+        rules = common_scale.rules_for(rules_of(self.federation, self.learner.initial.size))
         zeros = np.zeros(self._statistics.size, np.float32)
-        self.scale = engine_of(self.spec, ground, rules, self.account, self.learner, zeros)
-        self._handle(fx.Started(load_state(self._state_file(SCALE), zeros.size)), SCALE)
+        stated = stated_by(self.federation, self.account, self.learner, b"")
+        self.scale = engine_of(self.spec, ground, rules, self.account, stated, zeros)
+        self._handle(self._started(SCALE, zeros.size), SCALE)
 
     def _tell_statistics(self, schema: Schema) -> None:
         """Two peers have no sum that would hide either: they tell each other, and start with what both have said."""
@@ -262,19 +301,42 @@ class Peer:
             self._scale_file().write_bytes(blob)
             transcript = self.scale.head.transcript.hex() if self.scale else ""
             self.journal.write("standardiser", 0, {"artefact": sha256(blob).hex(), "transcript": transcript})
-        for artefact in public_artefacts(self.learner, blob):
+        stated = stated_by(self.federation, self.account, self.learner, blob)
+        for artefact in (settings_artefact(self.federation), *public_artefacts(self.learner, blob, stated)):
             self.store.put(artefact)
         ground = ground_of(self.federation, self.ledger.deployment, self.learner, self.registered, blob)
-        rules, initial = rules_of(self.federation), self.learner.initial
+        rules, initial = rules_of(self.federation, self.learner.initial.size), self.learner.initial
         if self.federation.exchange == "plain":
             self.engine = plain_engine_of(self.federation, ground, self.account, initial)
         else:
-            self.engine = engine_of(self.spec, ground, rules, self.account, self.learner, initial)
+            self.engine = engine_of(self.spec, ground, rules, self.account, stated, initial)
+        if is_lie(self.spec.behaviour):
+            self._play(self.engine, ground.domain)
+        self._witness = testimony.Witness(ground.domain, self.registered)
         self.accounts.state = "running"
-        self._handle(fx.Started(load_state(self._state_file(TRAINING), initial.size)), TRAINING)
+        self._handle(self._started(TRAINING, initial.size), TRAINING)
+        for record in sorted(self.ledger.voided()):  # what I was told while I could not listen
+            self._handle(fx.RoundVoided(record), TRAINING)
+        self._heed_questions()
         early, self._early = self._early, []
         for received in early:
             self._happened(received)
+
+    def _play(self, engine: Engine | PlainEngine, domain: bytes) -> None:
+        """From now on a function of the user's has the last word on what this peer does."""
+        lie = load_lie(self.spec.behaviour)
+        stage = Stage(
+            self.spec.name,
+            self.account,
+            self.registered,
+            domain,
+            engine,
+            self.store.put,
+            self.store.get,
+            lambda to, frame: self.transport.send(to, bytes([TRAINING]) + frame),
+        )
+        self._deeds = lambda effect: lie(stage, effect)
+        log.warning("THIS PEER LIES: its cast part is %s, which edits what its engine does", self.spec.behaviour)
 
     def _state_file(self, channel: int) -> Path:
         return self.secrets / f"{self.spec.name}{'.scale' if channel == SCALE else ''}.state"
@@ -285,6 +347,10 @@ class Peer:
         if name == POLL:
             self._poll_ledger()
             self.timers.set(POLL, LEDGER_SECONDS)
+        elif name == PARTING:
+            raise InputError(self.greetings.odd)
+        elif name.startswith(answering.TIMER):
+            self._answer(bytes.fromhex(name.removeprefix(answering.TIMER)))
         else:
             channel, _, timer = name.partition("|")
             self._handle(fx.Timeout(timer), int(channel))
@@ -295,6 +361,8 @@ class Peer:
                 self._handle(event, channel)
             case fx.Trained():
                 self.accounts.accuracy = self.learner.accuracy
+                self._handle(happening, TRAINING)
+            case fx.Measured():
                 self._handle(happening, TRAINING)
             case fx.Scored(sid, direction, exponent, _):
                 digest = self._close_emissions(self._round() + 1)
@@ -323,6 +391,8 @@ class Peer:
             case transport.PeerUp(address):
                 self.fetches.up(address)
                 self.transport.send(address, bytes([GREETING]) + greeting.encode(self.greetings.mine))
+                self.greetings.told(address)
+                self._leave_if_odd()
                 if self.plain_scale is not None:
                     self.transport.send(address, bytes([STATISTICS]) + self.plain_scale.frame())
                 self._handle_all(fx.PeerUp(address))
@@ -349,12 +419,37 @@ class Peer:
                 self._heard_statistics(sender, frame[1:])
                 return
             else:
-                self._handle(fx.Received(sender, messages.decode(sender, frame[1:])), channel)
+                message = messages.decode(sender, frame[1:])
+                self._bear_witness(message)
+                self._handle(fx.Received(sender, message), channel)
                 return
         except PeerError as error:
             why = str(error)
         if why:
             self._fault(sender, why)
+            self._leave_if_odd()
+
+    def _leave_if_odd(self) -> None:
+        """The others are to hear from me why I go; whom I cannot reach is not waited for."""
+        if not self.greetings.odd:
+            return
+        if self.greetings.explained:
+            raise InputError(self.greetings.odd)
+        if not self.timers.running(PARTING):
+            self.timers.set(PARTING, PARTING_SECONDS)
+
+    def _bear_witness(self, message: messages.Message) -> None:
+        """Two contradicting signatures are kept for everybody, whatever the engine makes of the message."""
+        for evidence in testimony.found_in(self._witness, message) if self._witness else ():
+            culprit = evidence.first.signer(self._witness.domain) if self._witness else b""
+            fields = {
+                "culprit": "0x" + culprit.hex(),
+                "type": evidence.equivocation,
+                "sid": evidence.first.statement.sid.hex(),
+                "artefact": self.store.put(testimony.encode(evidence)).hex(),
+            }
+            self.journal.write("equivocation", self._working_on(), fields)
+            log.warning("0x%s signed two different %s statements", culprit.hex()[:8], evidence.equivocation)
 
     def _handle(self, event: fx.Event, channel: int) -> None:
         engine = {TRAINING: self.engine, SCALE: self.scale}.get(channel)
@@ -363,7 +458,8 @@ class Peer:
         for effect in engine.handle(event):
             if channel == SCALE and self._answered_for_scale(effect):
                 continue
-            self._carry(effect, channel)
+            for deed in self._deeds(effect) if self._deeds and channel == TRAINING else (effect,):
+                self._carry(deed, channel)
         self.accounts.round = self._round()
 
     def _handle_all(self, event: fx.Event) -> None:
@@ -391,7 +487,7 @@ class Peer:
             case fx.Finish():
                 if self.engine is None and self.scale is not None:
                     self._start_training(common_scale.outcome(self.scale))
-            case fx.Record() | fx.Progress():
+            case fx.Record() | fx.RecordLine() | fx.Progress():
                 pass
             case _:
                 return False
@@ -406,6 +502,8 @@ class Peer:
                 for peer in self.registered - {self.me}:
                     self.transport.send(peer, frame)
             case fx.Journal(kind, round_, fields):
+                if kind == "closed":
+                    self.store.sync()
                 self.journal.write(kind, round_, fields)
                 if kind == "closed":
                     self.journal.seal(round_)
@@ -421,13 +519,17 @@ class Peer:
                 engine = self.engine
                 self.learner.last_step = engine.head.step if engine and engine.head.round else None
                 self.learner.submit(effect)
-            case fx.Score():
+            case fx.Score() if effect.sums is not None:
+                self.inbox.put(self.learner.cross_score(effect))
+            case fx.Score() | fx.Measure():
                 self.learner.submit(effect)
             case fx.Save(state):
                 self.accounts.version = state.version
                 save_state(self._state_file(channel), state)
             case fx.Record(record):
                 self.ledger.submit_round(record)
+            case fx.RecordLine(records):
+                self.ledger.submit_rounds(records)
             case fx.CloseEmissions(round_):
                 digest = self._close_emissions(self._round() if round_ is None else round_)
                 self.inbox.put(_Answer(fx.EmissionsClosed(digest)))
@@ -444,8 +546,9 @@ class Peer:
                 log.warning("%s", self.accounts.note)
                 self.accounts.say()
             case fx.Progress():
-                if self.engine is not None:
-                    self.accounts.closed_round(effect, self.engine.history[-1])
+                judged = round_of(effect, self.engine.history) if self.engine is not None else None
+                if judged is not None:
+                    self.accounts.closed_round(effect, judged)
             case fx.Finish():
                 self._done = True
                 self.accounts.state = "finished"
@@ -464,37 +567,73 @@ class Peer:
     # -- ledger and journal --------------------------------------------------------------------------------------------
 
     def _publish(self, effect: fx.Publish) -> None:
-        self.ledger.publish_rewards(effect.root, effect.signatures)
-        if effect.totals:
-            self.ledger.claim_many(effect.totals)
-        self._publishing = True
+        if effect.signatures:
+            self.ledger.publish_rewards(effect.root, effect.steps, effect.signatures)
+        self.ledger.claim_many(effect.totals, effect.root)
+        self._publishing, self._paying = effect.final, None if effect.final else effect.root
 
     def _poll_ledger(self) -> None:
         for event in self.ledger.poll():
-            match event:
-                case (
-                    ledger_events.PeerRegistered()
-                    | ledger_events.EndpointChanged()
-                    | ledger_events.TransportKeyRotated()
-                ):
-                    self._introduce([r for r in self.ledger.registrations() if r.address in self.registered])
-                case ledger_events.Confirmed(key, transaction, gas_used, block):
-                    name = transaction.hex() if transaction else ""
-                    self.journal.write(
-                        "ledger", self._round(), {"key": key, "transaction": name, "gas": gas_used, "block": block}
-                    )
-                case ledger_events.Refused(key, reason):
-                    self.journal.write("ledger", self._round(), {"key": key, "refused": reason})
-                    log.error("the chain refuses %s: %s", key, reason)
-                case ledger_events.ChainLost(reason):
-                    log.warning("the chain is out of reach: %s; training goes on", reason)
-                case ledger_events.ChainBack():
-                    log.info("the chain is back")
-                case _:
-                    pass
+            self._heard(event)
+        roots = self.ledger.vault_state().roots
+        if roots != self._roots:
+            self._roots = roots
+            self._handle(fx.RootsStand(roots), TRAINING)
         if self._publishing and self.ledger.pending() == 0:
             self._publishing = False
             self._handle(fx.Published(), TRAINING)
+        if self._paying is not None and self.ledger.pending(self._paying) == 0:
+            epoch, self._paying = self._paying.epoch, None
+            self._handle(fx.Published(epoch), TRAINING)
+
+    def _heard(self, event: ledger_events.LedgerEvent) -> None:
+        match event:
+            case ledger_events.PeerRegistered() | ledger_events.EndpointChanged() | ledger_events.TransportKeyRotated():
+                self._introduce([r for r in self.ledger.registrations() if r.address in self.registered])
+            case ledger_events.RoundVoided(record):
+                self._handle(fx.RoundVoided(record), TRAINING)
+            case ledger_events.QuestionAsked():
+                self._heed_questions()
+            case ledger_events.RootVoided():
+                log.warning("the reward root on the chain was proven wrong and is void")
+                self._publishing, self._paying = False, None
+                self._handle(fx.RootVoided(), TRAINING)
+            case ledger_events.Confirmed(key, transaction, gas_used, block):
+                name = transaction.hex() if transaction else ""
+                self.journal.write(
+                    "ledger", self._round(), {"key": key, "transaction": name, "gas": gas_used, "block": block}
+                )
+            case ledger_events.Refused(key, reason):
+                self.journal.write("ledger", self._round(), {"key": key, "refused": reason})
+                log.error("the chain refuses %s: %s", key, reason)
+            case ledger_events.ChainLost(reason):
+                log.warning("the chain is out of reach: %s; training goes on", reason)
+            case ledger_events.ChainBack():
+                log.info("the chain is back")
+            case _:
+                pass
+
+    def _heed_questions(self) -> None:
+        """Each open question has a timer, until which those before me may have answered."""
+        active = [r.address for r in self.ledger.registrations() if r.active]
+        for question in self.ledger.questions():
+            name = answering.TIMER + question.asked.question.hex()
+            if question.asked.question not in self._questions:
+                self._questions.add(question.asked.question)
+                self.timers.set(name, answering.turn_of(question, self.me, active))
+
+    def _answer(self, name: bytes) -> None:
+        question = next((q for q in self.ledger.questions() if q.asked.question == name), None)
+        if question is None:
+            return  # somebody was before me
+        data = answering.answer_to(question, self.ledger.deployment, self.store.get)
+        fields = {"question": name.hex(), "record": question.asked.record.hex(), "answered": data is not None}
+        self.journal.write("question", question.record.round, fields)
+        if data is not None:
+            self.ledger.answer(name, data)
+        else:
+            log.warning("a question about round %d is open and I have no answer", question.record.round)
+            self.timers.set(answering.TIMER + name.hex(), answering.AGAIN_SECONDS)
 
     def _close_emissions(self, round_: int) -> bytes:
         digest = self.store.put(self.accounts.close_emissions(round_).encode())
@@ -509,6 +648,9 @@ class Peer:
         """The last round I stand on."""
         return self.engine.head.round if self.engine else 0
 
+    def _working_on(self) -> int:
+        return min(self._round() + 1, self.federation.rounds)
+
     def _fault(self, culprit: bytes, sentence: str) -> None:
-        self.journal.write("fault", self._round() + 1, {"culprit": "0x" + culprit.hex(), "sentence": sentence})
+        self.journal.write("fault", self._working_on(), {"culprit": "0x" + culprit.hex(), "sentence": sentence})
         log.warning("0x%s: %s", culprit.hex()[:8], sentence)

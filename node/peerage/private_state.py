@@ -30,10 +30,11 @@ class _File(msgspec.Struct, frozen=True):
     metrics: tuple[int, int, int]
     acked: bytes = b""
     been_in: tuple[bytes, ...] = ()
+    usual: bytes = b""
 
 
 def save_state(path: Path, state: PrivateState) -> None:
-    """Atomic and synced: a reader sees the old state or the new one."""
+    """Atomic and synced, the folder too: a reader sees the old state or the new one, a power cut the new one."""
     file = _File(
         SCHEMA,
         state.version,
@@ -47,6 +48,7 @@ def save_state(path: Path, state: PrivateState) -> None:
         state.metrics,
         state.acked,
         state.been_in,
+        b"" if state.usual is None else state.usual.astype("<f4", copy=False).tobytes(),
     )
     partial = path.with_suffix(".partial")
     with partial.open("wb") as out:
@@ -54,6 +56,11 @@ def save_state(path: Path, state: PrivateState) -> None:
         out.flush()
         os.fdatasync(out.fileno())
     partial.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # without it a power cut may bring the old name back, after the lock has left this peer
+    finally:
+        os.close(folder)
 
 
 def load_state(path: Path, parameters: int) -> PrivateState | None:
@@ -62,9 +69,10 @@ def load_state(path: Path, parameters: int) -> PrivateState | None:
         return None
     try:
         file = msgspec.msgpack.decode(path.read_bytes(), type=_File)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path} is no saved state of a peer: {error}") from error
-    if file.schema != SCHEMA or len(file.local) != 4 * parameters or len(file.base) != 4 * parameters:
+    vectors = [file.local, file.base, *([file.usual] if file.usual else [])]
+    if file.schema != SCHEMA or any(len(vector) != 4 * parameters for vector in vectors):
         raise InputError(f"{path} belongs to another model: delete it to start this peer anew")
     return PrivateState(
         version=file.version,
@@ -78,4 +86,5 @@ def load_state(path: Path, parameters: int) -> PrivateState | None:
         metrics=file.metrics,
         acked=file.acked,
         been_in=file.been_in,
+        usual=np.frombuffer(file.usual, "<f4").astype(np.float32) if file.usual else None,
     )

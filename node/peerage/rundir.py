@@ -46,12 +46,24 @@ class RunDir:
         return self.root / "model.safetensors"
 
     @property
+    def best_model(self) -> Path:
+        return self.root / "best.safetensors"
+
+    @property
     def model_card(self) -> Path:
         return self.root / "MODEL_CARD.md"
 
     @property
     def store(self) -> Path:
         return self.root / "store"
+
+    @property
+    def market(self) -> Path:
+        return self.root / "market"
+
+    @property
+    def watch(self) -> Path:
+        return self.root / "watch"
 
     @property
     def chain(self) -> Path:
@@ -73,6 +85,10 @@ class RunDir:
     def secrets(self) -> Path:
         return self.root / "secrets"
 
+    def own_model(self, name: str) -> Path:
+        """Where a peer keeps its own model, if a part of it stays with the peer."""
+        return self.secrets / f"{name}.model.safetensors"
+
     def peer(self, name: str) -> Path:
         return self.root / "peers" / name
 
@@ -89,7 +105,7 @@ def default_out(source: str, now: dt.datetime, runs: Path) -> Path:
 
 def _short(source: str) -> str:
     kind, _, rest = source.partition(":")
-    return Path(rest).stem if kind == "csv" else kind
+    return Path(rest).stem if kind in {"csv", "npz", "folder"} else kind
 
 
 def open_run_dir(root: Path, *, force: bool, resume: bool) -> RunDir:
@@ -121,8 +137,8 @@ def _clear(run: RunDir) -> None:
     """--force deletes what a run makes, and only in a folder that looks like one: a wrong --out is no home folder."""
     ours = {
         "federation.toml", "deployment.json", "summary.json", "host.json", "host.jsonl",
-        "pruned.json", "model.safetensors",
-        "MODEL_CARD.md", "report.html", "run.log", "store", "peers", "chain", "secrets",
+        "pruned.json", "estimate.json", "model.safetensors",
+        "MODEL_CARD.md", "report.html", "run.log", "store", "peers", "chain", "secrets", "market", "watch",
     }  # fmt: skip
     foreign = sorted(entry.name for entry in run.root.iterdir() if entry.name not in ours)
     if foreign:

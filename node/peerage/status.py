@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from peerage.config import Behaviour
+from peerage_ledger.fees import MOST_FEE
 
 State = Literal["starting", "ready", "running", "finished", "failed"]
 
@@ -31,7 +32,11 @@ class PeerSpec(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0  # of the federation
     own_rows: bool = False  # the data source holds this peer's rows only: no partition is cut from it
     resume: bool = False
-    behaviour: Behaviour = "honest"
+    behaviour: Behaviour = "honest"  # only from the cast of a launcher's federation file
+    slow: int = 1  # times longer for the same training
+    invitation: tuple[str, ...] = ()  # hex, as the register takes it; empty where the federation is open
+    most_fee: int = MOST_FEE  # wei per gas: above it records wait
+    threads: int = 1  # of a fine-tune; 0: measured
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

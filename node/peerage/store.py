@@ -6,6 +6,7 @@ kept beside its secrets, survives a restart.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from peerage_crypto.digest import sha256
 if TYPE_CHECKING:
     from pathlib import Path
 
+SYNCED_BYTES = 2 << 20  # a larger blob is not synced: a round would wait for the disk
 RECENT_BYTES = 64 << 20  # blobs kept in memory, because others are about to ask for them
 
 
@@ -26,6 +28,7 @@ class ArtefactStore:
         raw = holdings.read_bytes() if holdings.exists() else b""
         self._held = {raw[i : i + 32] for i in range(0, len(raw) - 31, 32)}
         self._list = holdings.open("ab")
+        self._unsynced: list[Path] = []
         self._recent: dict[bytes, bytes] = {}
         self._recent_bytes = 0
 
@@ -39,11 +42,30 @@ class ArtefactStore:
             partial = self._folder.parent / "secrets" / f".{artefact.hex()}.{os.getpid()}"
             partial.write_bytes(blob)
             partial.replace(path)
+            if len(blob) <= SYNCED_BYTES:
+                self._unsynced.append(path)
         self._remember(artefact, blob)
         self._held.add(artefact)
         self._list.write(artefact)
         self._list.flush()
         return artefact
+
+    def sync(self) -> None:
+        """What was put so far survives a power cut: called before this peer says that a round is closed.
+
+        The rounds are kept by the peers alone; were all of them to lose power, nobody could prove the last ones.
+        """
+        for path in self._unsynced:
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as blob:  # pruned
+                os.fsync(blob.fileno())
+        if self._unsynced:
+            self._unsynced.clear()
+            os.fsync(self._list.fileno())
+            folder = os.open(self._folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
     def get(self, artefact: bytes) -> bytes | None:
         """A blob that this peer holds; None for any other."""
@@ -52,11 +74,16 @@ class ArtefactStore:
         recent = self._recent.get(artefact)
         if recent is not None:
             return recent
+        path = self._folder / artefact.hex()
         try:
-            blob = (self._folder / artefact.hex()).read_bytes()
+            blob = path.read_bytes()
         except FileNotFoundError:  # pruned
             return None
-        return blob if sha256(blob) == artefact else None
+        if sha256(blob) == artefact:
+            return blob
+        self._held.discard(artefact)  # torn by a power cut: what others send again is written again
+        path.unlink(missing_ok=True)
+        return None
 
     serve = get
 

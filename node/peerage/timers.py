@@ -21,6 +21,9 @@ class Timers:
     def cancel(self, name: str) -> None:
         self.current.pop(name, None)
 
+    def running(self, name: str) -> bool:
+        return name in self.current
+
     def wait(self) -> float:
         """Seconds until the next deadline may be over."""
         return max(0.0, self.due[0][0] - time.monotonic()) if self.due else 3600.0

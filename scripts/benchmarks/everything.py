@@ -1,4 +1,4 @@
-"""`all`: every benchmark at its defaults, each in a process of its own, in one document."""
+"""`all`: every benchmark at its defaults, each in a process of its own, in one document; the long ones when asked."""
 
 from __future__ import annotations
 
@@ -15,6 +15,23 @@ if TYPE_CHECKING:
 
 BENCH = Path(__file__).parents[1] / "bench"
 NAMES = ("masking", "reconstruction", "gas", "gain", "rewards", "bytes", "round", "sum", "startup", "audit")
+LONG = (
+    "scale",
+    "flood",
+    "privacy",
+    "he",
+    "heterogeneity",
+    "rings",
+    "sketches",
+    "halves",
+    "conservation",
+    "patterns",
+    "idle",
+    "placement",
+    "joules",
+    "attacks",
+)  # minutes each; he needs an extra package
+ELSEWHERE = {"attacks": (BENCH.parent / "attack_lab", "--json")}
 
 
 class Everything:
@@ -30,7 +47,8 @@ class Everything:
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("all", help="all of the above, one after the other")
     parser.add_argument("--out", type=Path, help="also write each document to this folder")
-    parser.add_argument("--only", nargs="+", choices=NAMES, default=list(NAMES))
+    parser.add_argument("--only", nargs="+", choices=(*NAMES, *LONG), help="these, the long ones among them")
+    parser.add_argument("--long", action="store_true", help=f"also {', '.join(LONG)}")
     parser.add_argument("--flower", type=Path, help="as for masking")
     parser.add_argument("--real", action="store_true", help="as for gain and rewards")
     parser.set_defaults(measure=everything)
@@ -38,11 +56,12 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def everything(args: argparse.Namespace) -> Result | Everything:
     documents: dict[str, object] = {}
-    for name in args.only:
+    for name in args.only or (*NAMES, *(LONG if args.long else ())):
         extra = ["--flower", str(args.flower)] if name == "masking" and args.flower else []
         extra += ["--real"] if name in {"gain", "rewards"} and args.real else []
         say(f"== {name}")
-        done = subprocess.run([sys.executable, str(BENCH), name, *extra], check=False, stdout=subprocess.PIPE)
+        command = ELSEWHERE.get(name, (BENCH, name, *extra))
+        done = subprocess.run([sys.executable, *map(str, command)], check=False, stdout=subprocess.PIPE)
         if done.returncode:
             documents[name] = {"failed": done.returncode}
             continue

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from benchmarks.result import Result, at_least, at_most, say, side_by_side
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
+from benchmarks.result import Result, at_least, at_most, say, side_by_side
 from peerage_crypto import sharing
 from peerage_crypto.fixedpoint import into_ring, quantise, ring
 from peerage_crypto.masking import apply_masks

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import tomllib
 from pathlib import Path
 from statistics import fmean, pstdev
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
     import argparse
     from types import ModuleType
 
-    from score_experiment import Setup
+    from scores.plays import Setup
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "examples" / "demo.toml"
@@ -37,18 +35,12 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def laboratory() -> ModuleType:
-    """scripts/score_experiment.py: the rules of scoring on plain integers."""
-    path = ROOT / "scripts" / "score_experiment.py"
-    spec = importlib.util.spec_from_file_location("score_experiment", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["score_experiment"] = module
-    spec.loader.exec_module(module)
+    """scripts/scores/plays.py: federations on plain integers, one thread."""
     import torch
+    from scores import plays
 
     torch.set_num_threads(1)
-    return module
+    return plays
 
 
 def gain(args: argparse.Namespace) -> Result:
@@ -61,7 +53,7 @@ def gain(args: argparse.Namespace) -> Result:
         setup = lab.Setup(peers=args.peers, rounds=args.rounds, partition=spec)
         rows = []
         for seed in range(args.seeds):
-            rows.append((*alone_and_pooled(lab, setup, seed), lab.play(setup, seed).accuracy))
+            rows.append((*alone_and_pooled(setup, seed), lab.play(setup, seed).accuracy))
             alone_, pooled_, federated_ = rows[-1]
             say(f"gain: {spec}, seed {seed}: {alone_:.3f} alone, {federated_:.3f} federated, {pooled_:.3f} pooled")
         alone, pooled, federated = (list(column) for column in zip(*rows, strict=True))
@@ -91,25 +83,26 @@ def gain(args: argparse.Namespace) -> Result:
     )
 
 
-def alone_and_pooled(lab: ModuleType, setup: Setup, seed: int) -> tuple[float, float]:
+def alone_and_pooled(setup: Setup, seed: int) -> tuple[float, float]:
     from peerage.learning import baselines
     from peerage.learning.data import load
     from peerage.learning.model import build, to_vector
     from peerage.learning.partitions import partition
+    from peerage.learning.trainer import TrainSettings
 
     splits = load("digits", seed)
     parts = [splits.train.take(rows) for rows in partition(splits.train.labels, setup.partition, setup.peers, seed)]
     model = build(splits.train.input_shape, 10, seed)
     start = to_vector(model)
-    settings = lab.TrainSettings(setup.epochs, setup.batch_size, setup.learning_rate)
+    settings = TrainSettings(setup.epochs, setup.batch_size, setup.learning_rate)
     alone = baselines.local_only(model, start, parts, splits.test, settings, rounds=setup.rounds, seed=seed)
     return fmean(alone), baselines.pooled(model, start, parts, splits.test, settings, rounds=setup.rounds, seed=seed)
 
 
 def real_gain(args: argparse.Namespace, spec: str) -> dict[str, float | None]:
-    from benchmarks.runs import real_run
     from msgspec.structs import asdict
 
+    from benchmarks.runs import real_run
     from peerage.config import DataSettings, Federation, TrainSettings
 
     training = TrainSettings(batch_size=16, learning_rate=0.3)
@@ -121,6 +114,9 @@ def real_gain(args: argparse.Namespace, spec: str) -> dict[str, float | None]:
 
 def rewards(args: argparse.Namespace) -> Result:
     """Seats, rounds and absences are those of the demo; its killed peer misses the rounds until its return."""
+    from scores.directions import SHARED
+    from scores.paying import pay
+
     lab = laboratory()
     demo = tomllib.loads(DEMO.read_text())
     seats = {int(part["peer"].removeprefix("peer-")) - 1: part for part in demo["cast"]}
@@ -142,7 +138,7 @@ def rewards(args: argparse.Namespace) -> Result:
     )
     pays = []
     for seed in range(args.seeds):
-        pays.append(lab.pay(lab.play(setup, seed).scores, setup.peers, lab.Rules()))
+        pays.append(pay(lab.play(setup, seed).opened[SHARED, ""], setup.peers))
         say(f"rewards: seed {seed}: " + ", ".join(f"{kind} {pays[-1][seat]:.2f}" for seat, kind in cast.items()))
     by_part = {kind: [one[seat] for one in pays] for seat, kind in cast.items()}
     honest = [seat for seat in range(setup.peers) if seat not in cast]
@@ -177,7 +173,6 @@ def rewards(args: argparse.Namespace) -> Result:
 def real_rewards() -> dict[str, float]:
     """Pay over an equal share, by peer, in one real run of the demo."""
     from benchmarks.runs import real_run
-
     from peerage.config_toml import load_federation
 
     with real_run(load_federation(DEMO)) as run:

@@ -69,10 +69,29 @@ def table(document: dict[str, Any]) -> str:
     others = {name: ratio for name, ratio in document["ratios"].items() if f"{ratio:.6g}" not in shown}
     rows += [f"| {name} | {number(ratio)} | | |" for name, ratio in others.items()]
     said = [f"{title}: {', '.join(leaves(document[key]))}." for title, key in SIDES.items() if document[key]]
+    if document.get("bench") in GROWING:
+        said = [line for key in SIDES.values() for line in grids(document[key])]
     busy = f"Load of the machine at the end: {document['machine']['load_at_end']:.1f}."
     return "\n".join([*rows, "", *said, busy])
 
 
+def grids(measured: dict[str, dict[str, float]]) -> list[str]:
+    """One table for all that were measured in the same figures, a line for each."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, one in measured.items():
+        alike.setdefault(tuple(one), []).append(f"| {name} | {' | '.join(number(value) for value in one.values())} |")
+    lines: list[str] = []
+    for keys, rows in alike.items():
+        lines += [
+            f"| | {' | '.join(key.replace('_', ' ') for key in keys)} |",
+            "|---" * (len(keys) + 1) + "|",
+            *rows,
+            "",
+        ]
+    return lines
+
+
+GROWING = {"scale", "conservation", "joules", "placement"}  # the same figures at several sizes
 SIDES = {"Ours": "ours", "Beside it": "yardsticks"}
 QUOTED = {"published", "snapshot"}  # not measured in this run
 

@@ -84,7 +84,6 @@ def large(args: argparse.Namespace, masking: MaskingSettings | None = None) -> F
 
 def count_bytes(args: argparse.Namespace) -> Result:
     from benchmarks.runs import real_run, traffic
-
     from peerage.config import MaskingSettings
 
     ours: dict[str, Any] = {}
@@ -220,6 +219,7 @@ def timed_run(federation: Federation) -> dict[str, Any]:
 
 def masked_sum(args: argparse.Namespace) -> Result:
     import numpy as np
+
     from benchmarks.runs import real_run, sum_seconds
 
     with real_run(large(args)) as run:
@@ -254,7 +254,6 @@ def masked_sum(args: argparse.Namespace) -> Result:
 
 def startup(args: argparse.Namespace) -> Result:
     from benchmarks.runs import real_run
-
     from peerage.config import Federation, LedgerSettings
 
     federation = Federation(peers=args.peers, rounds=args.rounds, ledger=LedgerSettings(engine=args.ledger))
@@ -289,7 +288,6 @@ def auditing(args: argparse.Namespace) -> Result:
         taken = [audited(folder, args.repeats) for folder in args.runs]
         return audit_result(args, taken)
     from benchmarks.runs import real_run
-
     from peerage.config import Federation, LedgerSettings
 
     taken = []

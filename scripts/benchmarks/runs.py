@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import psutil
-from benchmarks.result import say
 
+from benchmarks.result import say
 from peerage.config_toml import to_toml
 from peerage.launch.summary import Summary
 from peerage.metrics import RoundMetrics, read_all_metrics

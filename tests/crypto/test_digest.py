@@ -15,6 +15,7 @@ from peerage_crypto.digest import (
     claim_root,
     keccak256,
     merkle_proof,
+    merkle_proofs,
     merkle_root,
     merkle_verify,
     sha256,
@@ -162,5 +163,15 @@ def test_a_claim_of_nobody_or_beyond_the_evm_cannot_be_made():
         claim_proof({b"\x01" * 20: 5}, b"\x02" * 20)
     with pytest.raises(ValueError, match="20 bytes"):
         claim_leaf(b"\x01" * 21, 5)
-    with pytest.raises(OverflowError):
+    with pytest.raises(ValueError):
         claim_leaf(b"\x01" * 20, 2**256)
+
+
+@given(st.integers(1, 40), st.data())
+def test_proofs_of_several_leaves_are_those_of_each(count, data):
+    leaves = [bytes([i]) * 3 for i in range(count)]
+    indices = data.draw(st.lists(st.integers(0, count - 1), max_size=6))
+
+    assert merkle_proofs(leaves, indices) == [merkle_proof(leaves, i) for i in indices]
+    with pytest.raises(IndexError):
+        merkle_proofs(leaves, [count])

@@ -1,4 +1,5 @@
 import json
+import re
 from fractions import Fraction
 from math import floor
 from pathlib import Path
@@ -8,14 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from peerage_crypto import fixedpoint
 from peerage_crypto.errors import InputError
 from peerage_crypto.fixedpoint import (
     BLOCK,
     Ring,
     check_headroom,
+    clip_each,
     clip_norm,
     dequantise,
     into_ring,
+    largest_unit,
+    norm_limit,
+    on_grid,
     quantise,
     ring,
     to_signed,
@@ -156,3 +162,70 @@ def test_clipping_shortens_and_never_turns(values, l2):
 def test_a_vector_without_a_length_is_not_clipped(value):
     with pytest.raises(ValueError, match="finite"):
         clip_norm(np.array([1.0, float(value)]), 8.0)
+
+
+def test_a_lane_is_counted_in_words_of_the_ring():
+    assert [ring(bits, 6).lane_words for bits in (16, 32, 64)] == [24, 12, 6]
+    assert ring(16) != ring(16, 6)
+    with pytest.raises(ValueError, match="cannot be"):
+        ring(16, -1)
+
+
+@settled
+@given(st.integers(0, 20), st.floats(0.01, 100), st.integers(1, 3000), st.integers(0, 2**32 - 1), st.booleans())
+def test_no_rounding_makes_a_vector_longer_than_its_limit(frac_bits, clip, size, seed, sparse):
+    rng = np.random.default_rng(seed)
+    vector = rng.standard_normal(size) * (rng.random(size) < 0.01 if sparse else 1.0)
+    clipped, _ = clip_norm(vector * 1e9, clip)
+    units = on_grid(clipped, frac_bits, clip, 0.0, seed.to_bytes(4, "big"))
+
+    assert sum(int(u) ** 2 for u in units) <= norm_limit(frac_bits, clip, size) ** 2
+    assert np.abs(units).max() <= largest_unit(frac_bits, clip)
+    assert np.abs(units - clipped * 2.0**frac_bits).max() <= 1
+
+
+def test_a_rounding_that_would_be_too_long_is_drawn_again(monkeypatch):
+    tries = []
+
+    def unlucky(values, frac_bits, seed):
+        tries.append(seed)
+        return np.ceil(values * 2**frac_bits).astype(np.int64) if len(tries) < 3 else np.zeros(len(values), np.int64)
+
+    monkeypatch.setattr(fixedpoint, "quantise", unlucky)
+
+    assert not on_grid(np.full(10_000, 0.01), 1, 1.0, 0.0, b"seed").any()
+    assert len(set(tries)) == 3
+
+
+def test_each_coordinate_is_cut_to_its_clip():
+    vector = np.array([3.0, -0.5, -3.0, 0.25], np.float32)
+
+    assert clip_each(vector, 0.5)[0].tolist() == [0.5, -0.5, -0.5, 0.25]
+    assert (clip_each(vector, 0.5)[1], clip_each(vector, 0.0)[1]) == (2, 0)
+    assert clip_each(vector, 0.0)[0].tolist() == vector.tolist()
+
+
+def test_noise_takes_its_part_of_the_headroom():
+    check_headroom(12, 6, 4.0, ring(16), noise=2000)
+    with pytest.raises(InputError, match=r"frac_bits = 5 or clip_each = 2\.5 or ring_bits = 32"):
+        check_headroom(12, 6, 4.0, ring(16), noise=2568)
+    with pytest.raises(InputError, match="less noise"):
+        check_headroom(12, 6, 4.0, ring(64), noise=2**62)
+
+
+@settled
+@given(widths, st.integers(1, 1000), st.integers(1, 40), st.floats(1e-3, 1e6), st.floats(0, 100))
+def test_every_remedy_of_a_refusal_works(bits, n, frac_bits, clip, each):
+    try:
+        check_headroom(n, frac_bits, clip, ring(bits), each=each)
+    except InputError as error:
+        found = dict(re.findall(r"(\w+) = ([\d.e+-]+)(?= or |$)", str(error).partition("choose ")[2]))
+        assert found
+        for name, value in found.items():
+            match name:
+                case "frac_bits":
+                    check_headroom(n, int(value), clip, ring(bits), each=each)
+                case "clip_each":
+                    check_headroom(n, frac_bits, clip, ring(bits), each=float(value))
+                case "ring_bits":
+                    check_headroom(n, frac_bits, clip, ring(int(value)), each=each)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peerage_crypto.fixedpoint import ring
-from peerage_crypto.masking import CHUNK_BYTES, apply_masks, expand, inner, inner_key
+from peerage_crypto.masking import CHUNK_BYTES, add, apply_masks, expand, inner, inner_key
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "masking.json").read_text())
 settled = settings(derandomize=True, deadline=None, max_examples=60)
@@ -72,6 +72,61 @@ def test_masks_are_added_and_taken_away_mod_the_ring(plus, minus, count, bits):
 
     assert apply_masks(vector, plus, minus, ring(bits)).tolist() == expected
     assert np.array_equal(vector, before)
+
+
+@settled
+@given(st.lists(keys, max_size=3), st.lists(keys, max_size=3), st.integers(0, 6), st.integers(0, 20), widths)
+def test_the_lane_carries_in_64_bits_under_the_same_keystream(plus, minus, lane, count, bits):
+    laned = ring(bits, lane)
+    vector = random_words(2, laned.lane_words + count, bits)
+    blob = vector.tobytes()
+    head = [int.from_bytes(blob[i : i + 8], "little") for i in range(0, 8 * lane, 8)]
+    tail = vector[laned.lane_words :].tolist()
+    for sign, side in ((1, plus), (-1, minus)):
+        for key in side:
+            stream = keystream(key, len(blob))
+            words = np.frombuffer(stream[8 * lane :], f"<u{bits // 8}").tolist()
+            head = [
+                (h + sign * int.from_bytes(stream[8 * i : 8 * i + 8], "little")) % 2**64 for i, h in enumerate(head)
+            ]
+            tail = [(t + sign * w) % 2**bits for t, w in zip(tail, words, strict=True)]
+    masked = apply_masks(vector, plus, minus, laned)
+
+    assert masked[: laned.lane_words].view("<u8").tolist() == head
+    assert masked[laned.lane_words :].tolist() == tail
+    total = vector.copy()
+    add(total, masked, laned)
+    assert total[: laned.lane_words].view("<u8").tolist() == [
+        (h + int.from_bytes(blob[8 * i : 8 * i + 8], "little")) % 2**64 for i, h in enumerate(head)
+    ]
+
+
+def test_a_lane_longer_than_a_chunk_has_no_seam_and_nothing_of_it_is_opened():
+    laned = ring(16, CHUNK_BYTES // 8 + 3)
+    vector = random_words(3, laned.lane_words + 5, 16)
+    masked = apply_masks(vector, [KEY], [], laned)
+
+    assert np.array_equal(apply_masks(masked, [], [KEY], laned), vector)
+    stream = np.frombuffer(keystream(KEY, 8 * laned.lane), "<u8")
+    assert np.array_equal(masked[: laned.lane_words].view("<u8"), vector[: laned.lane_words].view("<u8") + stream)
+    g = np.zeros(len(vector), np.uint16)
+    g[laned.lane_words - 1] = 1
+    with pytest.raises(ValueError, match="lane"):
+        inner(vector, g, laned)
+    with pytest.raises(ValueError, match="lane"):
+        inner_key(KEY, g, laned)
+    with pytest.raises(ValueError, match="no sum"):
+        add(vector, vector[1:], laned)
+
+
+def test_masking_a_lane_keeps_its_format():
+    case = VECTORS["laned"]
+    plus, minus = ([bytes.fromhex(key) for key in case[side]] for side in ("plus", "minus"))
+    laned = ring(case["bits"], case["lane"])
+
+    masked = apply_masks(np.frombuffer(bytes.fromhex(case["vector"]), laned.dtype), plus, minus, laned)
+
+    assert masked.tobytes().hex() == case["masked"]
 
 
 @pytest.mark.parametrize("bits", [16, 32, 64])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cohort import DOMAIN, Cohort, account
 from peerage_crypto.digest import sha256
-from peerage_crypto.opening import Gate, Openings, PairNumber, add_up, open_numbers, signed, values_digest
+from peerage_crypto.opening import Gate, Openings, PairNumber, add_up, open_numbers, products_of, signed, values_digest
 from peerage_crypto.secagg_collector import Step
 from peerage_crypto.statements import Opening, sign
 from peerage_crypto.thresholds import opening_quorum, thresholds
@@ -29,7 +29,7 @@ def direction(told, seed=0):
 
 def opened_for(told, g, stated):
     vectors = {a: np.frombuffer(b, told.plan.ring.dtype) for a, b in told.masked().items()}
-    return open_numbers(told.proven, told.transcript, vectors, g, stated)
+    return open_numbers(told.proven, told.transcript, products_of(vectors, g, told.proven), g, stated)
 
 
 def words(told, g, speakers=None):

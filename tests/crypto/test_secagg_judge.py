@@ -8,8 +8,9 @@ import pytest
 
 from cohort import DOMAIN, Cohort, account
 from peerage_crypto.digest import sha256
-from peerage_crypto.secagg_collector import Step, ring_bytes
+from peerage_crypto.secagg_collector import Step
 from peerage_crypto.secagg_judge import Proven, judge_session, judge_sum
+from peerage_crypto.secagg_sum import ring_bytes
 from peerage_crypto.statements import sign
 
 change = msgspec.structs.replace

@@ -152,9 +152,8 @@ def bad_dealing(told, dealer, message, *, seal_it):
         garbage = seal(key, bytes(12), bytes(99), told.plan.sid)
     packets = tuple(Packet(garbage, p.commitments) if i == at else p for i, p in enumerate(message.packets))
     account_ = next(a for a in told.people if a.address == dealer)
-    return Dealt(
-        told.plan.sid, sign(ShareKeys(told.plan.sid, roster.digest, packets_digest(packets)), account_, DOMAIN), packets
-    )
+    statement = ShareKeys(told.plan.sid, roster.digest, packets_digest(packets, message.pairs))
+    return Dealt(told.plan.sid, sign(statement, account_, DOMAIN), packets, message.pairs)
 
 
 @pytest.mark.parametrize("seal_it", [False, True], ids=["does not open", "opens to other shares than committed"])

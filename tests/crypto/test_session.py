@@ -188,7 +188,7 @@ def hostile_messages():
     yield "two commitments", change(dealt, packets=(change(packet, commitments=packet.commitments[:2]),))
     yield "empty bitmap", change(frozen, u2=b"")
     yield "long bitmap", change(frozen, u2=bytes(33))
-    yield "long proof", change(frozen, deliveries=(change(frozen.deliveries[0], proof=(bytes(32),) * 6),))
+    yield "long proof", change(frozen, deliveries=(change(frozen.deliveries[0], proof=(bytes(32),) * 9),))
     yield "giant vector", change(manifest, signed=change(manifest.signed, statement=change(update, length=2**32)))
     yield "long share", change(revealed, shares=(RevealedShare(bytes(20), bytes(34), None, None),))
     yield "no address", change(revealed, shares=(RevealedShare(bytes(19), bytes(33), None, None),))
@@ -247,7 +247,8 @@ def test_the_masks_of_the_vector_follow_from_the_formula_written_a_second_time()
         for other in told.proven.u2:
             if other != peer:
                 pair = b"peerage/v1/pair" + min(peer, other) + max(peer, other) + bytes([32])
-                mask = words(hkdf(masks[peer].exchange(publics[other]), u2, pair))
+                ends = b"peerage/v1/pair-root" + min(peer, other) + max(peer, other)
+                mask = words(hkdf(hkdf(masks[peer].exchange(publics[other]), b"", ends), u2, pair))
                 y += mask if other > peer else -mask
         assert (y % 2**32).astype("<u4").tobytes().hex() == case["masked"][i]
 

@@ -24,7 +24,7 @@ import pytest
 from peerage_ledger.devnets.engines import Engine, find
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 T = TypeVar("T")
 Done = subprocess.CompletedProcess[str]
@@ -49,10 +49,12 @@ def require(engine: str) -> None:
         pytest.skip(sentence)
 
 
-def command(*arguments: object, folder: Path, seconds: float = 60, **environment: str) -> Done:
-    """A command that ends by itself."""
+def command(
+    *arguments: object, folder: Path, seconds: float = 60, inside: Sequence[str] = (), **environment: str
+) -> Done:
+    """A command that ends by itself. `inside`: what runs it elsewhere, such as `ip netns exec NAME`."""
     return subprocess.run(
-        [*PEERAGE, *map(str, arguments)],
+        [*inside, *PEERAGE, *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=folder,
@@ -138,12 +140,13 @@ class Launched:
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    inside: Sequence[str] = ()  # what runs it elsewhere, such as `ip netns exec NAME`
 
     def __enter__(self) -> Self:
         self.log = self.folder / f"{self.mark}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*PEERAGE, *self.arguments],
+                [*self.inside, *PEERAGE, *self.arguments],
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,

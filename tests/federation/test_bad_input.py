@@ -36,7 +36,7 @@ PASSWORD = "correct horse"
         ({}, ["--ledger", "geth"], ["'geth' is not known", "anvil, ganache, embedded"]),
         ({}, ["--validation-donor", "peer-99"], ["'peer-99' is no peer of this federation"]),
         ({}, ["--model", "nowhere.py:build"], ["nowhere.py"]),
-        ({}, ["--peers", "200"], ["200", "32"]),
+        ({}, ["--peers", "200"], ["200", "128"]),
     ],
 )
 def test_a_run_that_cannot_start_says_why(

@@ -127,5 +127,7 @@ def test_three_sites_with_tables_of_their_own_started_by_hand(tmp_path: Path) ->
     assert len(histories[0]) == ROUNDS
     scales = {run.journal(name, "standardiser")[0]["artefact"] for run, name in zip(found, SITES, strict=True)}
     assert len(scales) == 1  # one scale, though no site saw another's rows
+    archives = [option for site in sites for option in ("--archive", site / "run" / "chain" / "chain.jsonl")]
+    assert "they agree wherever they overlap" in ok("audit", *archives, folder=tmp_path)  # each wrote what it was shown
     faults = [line for run, name in zip(found[:2], SITES, strict=False) for line in run.journal(name, "fault")]
     assert any("layout" in line["sentence"] for line in faults)  # whoever heard it before it left

@@ -13,7 +13,9 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
+from eth_utils.address import to_checksum_address
 from safetensors.numpy import load_file, save_file
 
 from peerage.audit.run import audit
@@ -225,7 +227,7 @@ def bytes_of_no_known_length(run: Run) -> tuple[int | None, str | None]:
 
 def journal_line_edited(run: Run) -> tuple[int | None, str | None]:
     lines = run.lines("peer-03")
-    at = next(i for i, line in enumerate(lines) if b'"trained"' in line and f'"round":{ROUND}'.encode() in line)
+    at = next(i for i, line in enumerate(lines) if b'"trained"' in line)  # on a busy machine not in every round
     lines[at] = lines[at].replace(b'"version":', b'"version":1')
     run.journal("peer-03").write_bytes(b"\n".join(lines) + b"\n")
     return None, "peer-03"
@@ -436,9 +438,10 @@ def chain_registration_taken_out(run: Run) -> tuple[int | None, str | None]:
 
 
 def edit_json(path: Path, edit: Callable[[dict], None]) -> None:  # type: ignore[type-arg]
+    """As a careful forger writes it: in the form of the file, so that only what it says gives it away."""
     told = json.loads(path.read_bytes())
     edit(told)
-    path.write_text(json.dumps(told))
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n")
 
 
 def summary_of_another_model(run: Run) -> tuple[int | None, str | None]:
@@ -457,6 +460,62 @@ def summary_pays_more(run: Run) -> tuple[int | None, str | None]:
 
 def summary_saves_energy(run: Run) -> tuple[int | None, str | None]:
     edit_json(run.path / "summary.json", lambda told: told["emissions"].update(energy_wh=0.0))
+    return None, None
+
+
+def first_meter(told: dict) -> dict:  # type: ignore[type-arg]
+    return next(iter(told["privacy"]["by_peer"].values()))
+
+
+def summary_opened_fewer_numbers(run: Run) -> tuple[int | None, str | None]:
+    edit_json(run.path / "summary.json", lambda told: first_meter(told).update(numbers_opened=0))
+    return None, None
+
+
+def summary_hides_among_more(run: Run) -> tuple[int | None, str | None]:
+    edit_json(run.path / "summary.json", lambda told: first_meter(told).update(hidden_among=50))
+    return None, None
+
+
+def summary_promises_an_epsilon(run: Run) -> tuple[int | None, str | None]:
+    edit_json(run.path / "summary.json", lambda told: first_meter(told).update(epsilon=0.5, delta=1e-5))
+    return None, None
+
+
+def summary_fears_fewer_colluders(run: Run) -> tuple[int | None, str | None]:
+    edit_json(run.path / "summary.json", lambda told: told["privacy"].update(colluders=0))
+    return None, None
+
+
+def summary_forgets_a_peers_meter(run: Run) -> tuple[int | None, str | None]:
+    edit_json(run.path / "summary.json", lambda told: told["privacy"]["by_peer"].popitem())
+    return None, None
+
+
+def summary_without_its_meter(run: Run) -> tuple[int | None, str | None]:
+    edit_json(run.path / "summary.json", lambda told: told.update(privacy=None))
+    return None, None
+
+
+def summary_says_somebody_was_away(run: Run) -> tuple[int | None, str | None]:
+    line = {"round": ROUND, "peer": "peer-03", "address": str(to_checksum_address(run.account("peer-03").address))}
+    edit_json(run.path / "summary.json", lambda told: told.update(missing=[line]))
+    return None, None
+
+
+def summary_blames_somebody(run: Run) -> tuple[int | None, str | None]:
+    line = {"peer": "peer-03", "by": ["peer-01"], "round": ROUND, "sentence": "it lies", "evidence": "", "count": 1}
+    edit_json(run.path / "summary.json", lambda told: told.update(faults=[{**line, "proof": "word"}]))
+    return None, None
+
+
+def summary_of_a_larger_promise(run: Run) -> tuple[int | None, str | None]:
+    edit_json(run.path / "summary.json", lambda told: told.update(smallest_honest_sum=5))
+    return None, None
+
+
+def summary_of_other_settings(run: Run) -> tuple[int | None, str | None]:
+    edit_json(run.path / "summary.json", lambda told: told.update(seed=77))
     return None, None
 
 
@@ -531,6 +590,16 @@ CASES: dict[Callable[[Run], tuple[int | None, str | None]], set[str]] = {
     summary_of_another_model: {"summary"},
     summary_pays_more: {"summary"},
     summary_saves_energy: {"summary"},
+    summary_opened_fewer_numbers: {"summary"},
+    summary_hides_among_more: {"summary"},
+    summary_promises_an_epsilon: {"summary"},
+    summary_fears_fewer_colluders: {"summary"},
+    summary_forgets_a_peers_meter: {"summary"},
+    summary_without_its_meter: {"summary"},
+    summary_says_somebody_was_away: {"summary"},
+    summary_blames_somebody: {"summary"},
+    summary_of_a_larger_promise: {"summary"},
+    summary_of_other_settings: {"summary"},
     model_retrained: {"model"},
     settings_changed: {"terms"},
     deployment_points_elsewhere: {"deployment"},

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from peerage.audit import run as audit_run
+from peerage.audit import sources
 from peerage.audit.run import audit, audit_remote
+from peerage.audit.sources import Address
 from peerage_crypto.digest import sha256
-from peerage_ledger.archive.reader import read_export
 from peerage_ledger.plain_record import decode_plain
 from peerage_ledger.transcript import decode_round, decode_session
 
@@ -153,8 +153,12 @@ def test_from_a_node_and_a_store_without_a_run_directory(
     plain_run: Path, table_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for run in (plain_run, table_run):
-        archive = read_export(run / "chain" / "chain.jsonl")
-        monkeypatch.setattr(audit_run, "_archive_of", lambda _, __, found=archive: found)
-        report = audit_remote(run / "deployment.json", "http://nowhere", (run / "store").as_uri())
+
+        def export(_deployment: object, path: Path, _url: str, *, told: object, run: Path = run) -> None:
+            shutil.copyfile(run / "chain" / "chain.jsonl", path)
+
+        monkeypatch.setattr(sources, "export_all", export)
+        address = Address("http://nowhere", ((run / "store").as_uri(),), run / "deployment.json")
+        report = audit_remote(address)
         assert report.findings == ()
         assert any("journals are not here" in note for note in report.notes)

@@ -138,3 +138,135 @@ def test_the_page_has_a_place_for_every_benchmark():
     for name in names:
         assert f"<!-- figures: {name} -->" in page
         assert f"`scripts/bench {name}" in page  # the command beside the figures
+
+
+def test_the_page_names_every_long_benchmark_and_its_command():
+    source = (ROOT / "scripts" / "benchmarks" / "everything.py").read_text()
+    names = set(re.findall(r'"(\w+)"', source.split("LONG = (")[1].split(")")[0]))
+    page = (ROOT / "docs" / "performance.md").read_text()
+    assert names == {
+        "scale",
+        "flood",
+        "privacy",
+        "he",
+        "heterogeneity",
+        "rings",
+        "sketches",
+        "halves",
+        "conservation",
+        "patterns",
+        "idle",
+        "placement",
+        "joules",
+        "attacks",
+    }
+    assert "<!-- figures: scale -->" in page
+    assert "`scripts/attack_lab`" in page
+    for name in names - {"attacks"}:
+        assert f"`scripts/bench {name}" in page
+
+
+def test_what_grows_is_counted_for_each_peer_and_no_peer_lives_on_anothers_work():
+    found = bench("scale", "--simulated", 4, 8, "--real")
+    four, eight = found["ours"]["4 simulated"], found["ours"]["8 simulated"]
+    assert eight["frames_each"] > 1.5 * four["frames_each"]  # counted, not timed
+    assert eight["control_bytes_each"] > 1.5 * four["control_bytes_each"]
+    assert four["largest_frame"] < eight["largest_frame"] < four["control_bytes_each"]
+    assert set(found["ratios"]) == {
+        "control bytes per peer and round, 8 peers / 4",
+        "processor time per peer and round, 8 peers / 4",
+    }
+
+
+def test_figures_at_several_sizes_become_one_table(tmp_path):
+    figures, page = tmp_path / "figures", tmp_path / "performance.md"
+    figures.mkdir()
+    document = {
+        "bench": "scale",
+        "machine": {"cpus": 2, "architecture": "x", "system": "y", "python": "3", "load_at_end": 0.5, "libraries": {}},
+        "aims": [],
+        "ratios": {"16 / 8": 2.5},
+        "ours": {"8": {"bytes_each": 100, "seconds": 1.0}, "16": {"bytes_each": 250, "seconds": 2.0}},
+        "yardsticks": {},
+    }
+    (figures / "scale.json").write_text(json.dumps(document))
+    page.write_text("<!-- figures: scale -->\n<!-- end -->\n")
+    subprocess.run([sys.executable, BENCH, "page", figures, "--page", page], check=True, capture_output=True)
+    assert "| | bytes each | seconds |\n|---|---|---|\n| 8 | 100 | 1 |\n| 16 | 250 | 2 |\n" in page.read_text()
+
+
+def test_conservation_counts_peers_against_their_host_beside_codecarbon():
+    found = bench("conservation", "--peers", 1, 2, "--seconds", 1, "--edges", 200)
+    assert set(found["ours"]) == set(found["yardsticks"]) == {"1 peers", "2 peers"}
+    for one in found["ours"].values():
+        assert one["peers_j"] + one["other_j"] == pytest.approx(one["host_j"], rel=1e-4)
+        assert one["claimed_beyond_host"] <= 0.01
+        assert one["findings"] == 0
+    both = found["yardsticks"]["2 peers"]
+    assert both["machine_sum_j"] > 1.5 * both["machine_one_j"]  # each tracker counts the whole host
+
+
+def test_joules_a_point_compares_runs_that_differ_in_what_their_names_say():
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        from benchmarks import joules
+    finally:
+        sys.path.remove(str(ROOT / "scripts"))
+    from peerage.comparison.settings import changed
+    from peerage.config import Federation
+    from peerage.config_checks import check_federation
+
+    found = joules.variants(Federation(exchange="masked"))
+    base = found.pop(joules.BASE)
+    check_federation(base)
+    keys = {name: {key for key, _, _ in changed(base, settings)} for name, settings in found.items()}
+    for name, differs in keys.items():
+        check_federation(found[name])
+        wanted = {"exchange": "plain" in name, "training.epochs": "5" in name, "masking.ring_bits": "16-bit" in name}
+        assert {key for key in wanted if key in differs} == {key for key, given in wanted.items() if given}
+        assert all(key in wanted or key.startswith("masking.") for key in differs)
+    assert len(found) == 5
+
+
+def test_joules_a_point_are_the_peers_joules_over_the_points_gained():
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        from benchmarks import joules
+    finally:
+        sys.path.remove(str(ROOT / "scripts"))
+    from peerage.contrast.amounts import Component, Metered
+    from peerage.contrast.side import Cell, Side
+    from peerage.emissions import Band, Label
+
+    part = Component(0, Label.MODELLED)
+    used = Metered(
+        cpu_dyn=Component(30_000_000, Label.MODELLED),
+        idle=part,
+        ram=part,
+        gpu=part,
+        energy_uj=Band(15_000_000, 30_000_000, 60_000_000),
+        label=Label.MODELLED,
+        co2e_ug=Band(1, 2, 3),
+        co2e_label=Label.MODELLED,
+        place="FRA",
+        source="a table",
+        by_phase_uj={"train": 6_000_000},
+        power=(),
+        records=1,
+    )
+    side = Side(
+        cell=Cell(data="digits", partition="iid", optimiser="fedavg"),
+        target=0.9,
+        reached=True,
+        rounds=2,
+        curve=(0.1, 0.5, 0.9, 0.99),
+        metered=used,
+        seconds=1.0,
+        bytes_out=2_000_000,
+        findings=0,
+    )
+    told = joules.told([side, side])
+    assert (told["points"], told["joules"]) == (pytest.approx(80), 30)  # not the 89 that a later round gained
+    assert told["joules_per_point"] == pytest.approx(0.375)
+    assert (told["low"], told["high"]) == (pytest.approx(0.1875), pytest.approx(0.75))
+    assert (told["training_share"], told["megabytes_sent"], told["reached"]) == (0.2, 2, 1)

@@ -42,11 +42,24 @@ def links(path):
     return re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text())
 
 
-@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", "docs/performance.md", "docs/ledger.md"])
+COMMAND = (
+    r"peerage (run|node|devnet|deploy|audit|claim|status|prune|verify|provenance|watch|dispute|report|compare|contrast"
+    r"|advise|estimate|(?:keys|market|invite|stake) [a-z]+)\b"
+)
+PAGES = ["README.md", "CHANGELOG.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
     path = ROOT / page
     gone = [link for link in links(path) if not (path.parent / link).exists()]
     assert gone == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_scripts_and_examples_that_a_page_names_exist(page):
+    named = set(re.findall(r"\b((?:scripts|examples)/[\w.]+\w)", (ROOT / page).read_text()))
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
 def test_the_tree_is_the_tree():
@@ -60,7 +73,7 @@ def test_the_tree_is_the_tree():
 
 
 def test_the_commands_that_it_shows_exist():
-    shown = set(re.findall(r"peerage (run|node|devnet|deploy|audit|claim|status|prune|keys new)\b", README))
+    shown = set(re.findall(COMMAND, README))
     for command in sorted(shown):
         done = subprocess.run(
             [sys.executable, "-m", "peerage", *command.split(), "--help"], check=False, capture_output=True, text=True

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from peerage_crypto.identity import Account
+from peerage_ledger.blueprint import DeployTerms
 from peerage_ledger.chain import ChainLedger
 from peerage_ledger.deploy import deploy
 from peerage_ledger.deployment import Deployment
@@ -103,7 +104,8 @@ def start_federation(tmp_path: Path):
         chain = devnet.start(engine, tmp_path / "chain", accounts=funds, revive_seconds=revive_seconds)
         try:
             stakes = {m.address: ETHER for m in members}
-            deployment, _ = deploy(chain.rpc_url, operator, FEDERATION, peers=stakes, pool=1000 * ETHER)
+            deployment, _ = deploy(chain.rpc_url, operator, FEDERATION, DeployTerms(pool=1000 * ETHER), peers=stakes)
+            chain.keep()
         except BaseException:
             chain.stop()
             raise

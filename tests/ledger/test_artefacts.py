@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from peerage_ledger.names import NAMES, OPTIONAL, PENDING
 from peerage_ledger.records import ROUND_TUPLE
 
 ROOT = Path(__file__).resolve().parents[2]
 ABI = ROOT / "ledger" / "peerage_ledger" / "abi"
 SCRIPT = ROOT / "scripts" / "compile_contracts"
-NAMES = ("PeerRegistry", "PeerageToken", "RewardVault", "RoundLedger")
+ARTEFACTS = sorted((*NAMES, *OPTIONAL, *PENDING))
 
 
 def artefact(name):
@@ -37,10 +38,10 @@ def flat(one):
 
 
 def test_there_is_one_artefact_per_contract():
-    assert sorted(path.stem for path in ABI.glob("*.json")) == list(NAMES)
+    assert sorted(path.stem for path in ABI.glob("*.json")) == ARTEFACTS
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ARTEFACTS)
 def test_an_artefact_has_its_schema(name):
     document = artefact(name)
     assert set(document) == {
@@ -67,11 +68,44 @@ def test_an_artefact_has_its_schema(name):
     assert document["compiler"]["evmVersion"] == "shanghai"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ARTEFACTS)
 def test_the_sources_are_those_that_were_compiled(name):
-    """Needs no compiler: a digest over sources, settings and pinned packages."""
-    digest = subprocess.run([sys.executable, SCRIPT, "--digest"], check=True, capture_output=True, text=True).stdout
-    assert artefact(name)["sourceSha256"] == digest.strip(), "run scripts/compile_contracts and commit"
+    """Needs no compiler: a digest over the sources it imports, settings and pinned packages."""
+    assert artefact(name)["sourceSha256"] == digests(SCRIPT)[name], "run scripts/compile_contracts and commit"
+
+
+def digests(script):
+    """What sourceSha256 must be, by contract."""
+    told = subprocess.run([sys.executable, script, "--digest"], check=True, capture_output=True, text=True).stdout
+    return {name: digest for digest, name in (line.split("  ") for line in told.splitlines())}
+
+
+def workshop(folder, *, copied=()):
+    """The script and what it reads in a folder of its own; `copied` parts of contracts/ can be changed there."""
+    (folder / "scripts").mkdir()
+    (folder / "contracts").mkdir()
+    shutil.copy(SCRIPT, folder / "scripts")
+    for part in ("src", "solc-wrapper", "node_modules", "foundry.toml", "package.json"):
+        if part in copied:
+            shutil.copytree(ROOT / "contracts" / part, folder / "contracts" / part)
+        else:
+            (folder / "contracts" / part).symlink_to(ROOT / "contracts" / part)
+    shutil.copytree(ABI, folder / "ledger" / "peerage_ledger" / "abi")
+    shutil.copy(ABI.parent / "names.py", folder / "ledger" / "peerage_ledger")
+    return folder / "scripts" / "compile_contracts"
+
+
+def test_a_change_makes_stale_what_imports_it_and_nothing_else(tmp_path):
+    script = workshop(tmp_path, copied=("src",))
+    before = digests(script)
+    interface = tmp_path / "contracts" / "src" / "interfaces" / "IMemberAdmission.sol"
+    interface.write_text(interface.read_text() + "// changed\n")
+    after = digests(script)
+    assert {name for name in before if before[name] != after[name]} == {"MemberAdmission"}
+    interface = tmp_path / "contracts" / "src" / "interfaces" / "IPeerRegistry.sol"
+    interface.write_text(interface.read_text() + "// changed\n")
+    final = digests(script)
+    assert {name for name in before if after[name] == final[name]} == {"DrawJudge", "PeerageToken"}
 
 
 @pytest.fixture
@@ -87,30 +121,40 @@ def compiler():
         pytest.skip(missing)
 
 
-def check(script):
-    return subprocess.run([sys.executable, script, "--check"], check=False, capture_output=True, text=True)
+def check(script, *names):
+    command = [sys.executable, script, "--check", *names]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
 
 
+@pytest.mark.parametrize("name", ARTEFACTS)
 @pytest.mark.usefixtures("compiler")
-def test_the_code_is_what_the_pinned_compiler_makes_of_the_sources():
-    done = check(SCRIPT)
+def test_the_code_is_what_the_pinned_compiler_makes_of_the_sources(name):
+    done = check(SCRIPT, name)
     assert done.returncode == 0, done.stderr
+    assert done.stdout == "1 artefacts match the sources\n"
 
 
 @pytest.mark.usefixtures("compiler")
 def test_the_check_sees_one_flipped_byte(tmp_path):
-    (tmp_path / "scripts").mkdir()
-    (tmp_path / "contracts").mkdir()
-    shutil.copy(SCRIPT, tmp_path / "scripts")
-    for part in ("src", "solc-wrapper", "node_modules", "foundry.toml", "package.json"):
-        (tmp_path / "contracts" / part).symlink_to(ROOT / "contracts" / part)
-    shutil.copytree(ABI, tmp_path / "ledger" / "peerage_ledger" / "abi")
+    script = workshop(tmp_path)
     vault = tmp_path / "ledger" / "peerage_ledger" / "abi" / "RewardVault.json"
     vault.write_text(vault.read_text().replace('"bytecode": "0x6', '"bytecode": "0x7', 1))
-    done = check(tmp_path / "scripts" / "compile_contracts")
+    done = check(script, "RewardVault", "RoundLedger")
     assert done.returncode == 1
     assert "RewardVault.json" in done.stderr
     assert "RoundLedger.json" not in done.stderr
+
+
+@pytest.mark.usefixtures("compiler")
+def test_what_forge_refuses_ends_a_step():
+    """The launcher of the package ends with 0 whatever forge says; ours passes its status on."""
+    contracts = ROOT / "contracts"
+    for step in json.loads((contracts / "package.json").read_text())["scripts"].values():
+        calls = step.replace("FORGE_SNAPSHOT_CHECK=false ", "").split(" && ")
+        assert all(call.startswith("forge-wrapper/forge ") for call in calls)
+    for arguments, status in ((["--version"], 0), (["no-such-command"], 2)):
+        done = subprocess.run(["forge-wrapper/forge", *arguments], check=False, cwd=contracts, capture_output=True)
+        assert done.returncode == status, done.stderr
 
 
 def test_a_round_is_the_tuple_that_the_ledger_hashes():
@@ -130,10 +174,10 @@ def test_a_round_is_the_tuple_that_the_ledger_hashes():
         ("PeerRegistry", "event", "TransportKeyRotated(address,bytes32)"),
         ("PeerRegistry", "event", "PeerLeft(address,uint64)"),
         ("PeerRegistry", "event", "StakeWithdrawn(address,uint256)"),
-        ("RewardVault", "function", "publish(uint64,bytes32,uint256,bytes32,bytes[])"),
+        ("RewardVault", "function", "publish(uint64,bytes32,uint256,bytes32,bytes32[],bytes32[],bytes)"),
         ("RewardVault", "function", "claim(address,uint256,bytes32[])"),
         ("RewardVault", "function", "claimMany(address[],uint256[],bytes32[][])"),
-        ("RewardVault", "event", "RootPublished(uint64,bytes32,uint256,bytes32)"),
+        ("RewardVault", "event", "RootPublished(uint64,bytes32,uint256,bytes32,bytes32)"),
         ("RewardVault", "event", "RewardClaimed(address,uint256,uint256)"),
     ],
 )

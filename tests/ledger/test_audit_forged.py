@@ -18,25 +18,31 @@ import numpy as np
 import pytest
 
 from peerage.audit.maths import RunMathematics
+from peerage.rounds.merging import Merging
+from peerage.rounds.optimisers import Optimiser
 from peerage.rounds.scoring_step import direction_bytes
 from peerage.rounds.settlement import decode_settlement
 from peerage_crypto.digest import claim_proof, sha256
 from peerage_crypto.identity import Account
+from peerage_crypto.leaf_check import sum_root
 from peerage_crypto.opening import values_digest
 from peerage_crypto.secagg_judge import judge_session
 from peerage_crypto.session import SessionTranscript
 from peerage_crypto.statements import Opening, ResultAck, Signed, sign
 from peerage_ledger import rawtx
 from peerage_ledger.archive.reader import ArchivedTransaction, ChainArchive, Happened
-from peerage_ledger.audit.contracts import Contracts, created_address
+from peerage_ledger.audit.contracts import Contracts
+from peerage_ledger.audit.epochs import reward_root
 from peerage_ledger.audit.findings import Check
 from peerage_ledger.audit.journal import seal_digest
 from peerage_ledger.audit.judge import Judgement, judge
-from peerage_ledger.audit.pay import earnings, reward_root
+from peerage_ledger.audit.pay import earnings
 from peerage_ledger.audit.registry import Reverted
 from peerage_ledger.audit.terms import CaseFile, Settled, Terms
-from peerage_ledger.contracts import contract
+from peerage_ledger.blueprint import DeployTerms, plan
+from peerage_ledger.contracts import NAMES, contract
 from peerage_ledger.deployment import Deployment
+from peerage_ledger.records import packed
 from peerage_ledger.transcript import NOTHING, RoundTranscript, decode_round, decode_session, encode, record_of
 
 if TYPE_CHECKING:
@@ -48,13 +54,8 @@ if TYPE_CHECKING:
 CHAIN, STAKE, POOL = 31337, 10**18, 10**21
 ROUNDS = 3
 OPERATOR = Account.from_secret(sha256(b"operator"))
-PLACES = dict(
-    zip(
-        ("PeerageToken", "PeerRegistry", "RoundLedger", "RewardVault"),
-        (created_address(OPERATOR.address, nonce) for nonce in range(4)),
-        strict=True,
-    )
-)
+FEDERATION_TERMS = DeployTerms(min_stake=STAKE)
+PLACES = {name: at for name, at in plan(OPERATOR.address, 0, bytes(32), FEDERATION_TERMS).at.items() if name in NAMES}
 
 
 def _simulator() -> ModuleType:
@@ -143,7 +144,9 @@ class Forge:
 
     def acks(self, sum_artefact: bytes, aggregate: bytes) -> tuple[Signed[ResultAck], ...]:
         sid, domain = self.transcript().sid, self.simulation.federation.domain
-        return tuple(sign(ResultAck(sid, sum_artefact, aggregate), self.accounts[m], domain) for m in self.members())
+        federation = self.simulation.federation
+        root = sum_root(self.store[sum_artefact], federation.length * federation.ring.word_bytes)
+        return tuple(sign(ResultAck(sid, root, aggregate), self.accounts[m], domain) for m in self.members())
 
     def chain(self, records: list[RoundRecord] | None = None) -> None:
         """The calls of an honest run with these records."""
@@ -170,19 +173,16 @@ class Forge:
 
     def publication(self, root: RewardRoot, signers: list[Account]) -> tuple[object, ...]:
         signed = [s.sign(root.digest(CHAIN, PLACES["RewardVault"])) for s in sorted(signers, key=lambda a: a.address)]
-        return root.epoch, root.root, root.total, root.emission_root, signed
+        steps = [list(self.steps.records), list(self.steps.states)]
+        return root.epoch, root.root, root.total, root.emission_root, *steps, packed(signed)
 
     # -- judging -------------------------------------------------------------------------------------------------------
 
     def archive(self) -> ChainArchive:
         rules, nonces = Contracts(CHAIN, PLACES), dict[bytes, int]()
         made: list[ArchivedTransaction] = []
-        creations: list[tuple[str, tuple[object, ...]]] = [
-            ("PeerageToken", (OPERATOR.address, 10**27)),
-            ("PeerRegistry", (PLACES["PeerageToken"], STAKE, 3600)),
-            ("RoundLedger", (PLACES["PeerRegistry"], self.simulation.federation.genesis)),
-            ("RewardVault", (PLACES["PeerageToken"], PLACES["PeerRegistry"], 0)),
-        ]
+        planned = plan(OPERATOR.address, 0, self.simulation.federation.genesis, FEDERATION_TERMS)
+        creations = [(name, planned.arguments(name)) for name in planned.names()]
         pieces: list[tuple[Account, bytes | None, bytes, bool]] = [
             (OPERATOR, None, contract(name).creation(*arguments), False) for name, arguments in creations
         ]
@@ -224,7 +224,7 @@ class Forge:
             CHAIN,
             "memory:",
             self.simulation.federation.genesis,
-            *p.values(),
+            p,
             1,
             STAKE,
             POOL,
@@ -241,11 +241,11 @@ class Forge:
             ring=federation.ring,
             frac_bits=rules.grid.frac_bits,
             clip=rules.grid.clip,
-            auxiliary=4,
             novelty=rules.novelty,
             cap=rules.cap,
             window=rules.window,
             pool=rules.pool,
+            audited=federation.audited,
         )
 
     def judge(self, **fields: object) -> Judgement:
@@ -257,7 +257,7 @@ class Forge:
             journals=self.journals,
             settlements=(self.settlement,),
         )
-        maths = self.maths or SimulatedMathematics(self.simulation.rules.grid, 0.9, None, None)  # type: ignore[arg-type]
+        maths = self.maths or SimulatedMathematics(Merging(self.simulation.rules.grid, Optimiser()), None, None)  # type: ignore[arg-type]
         return judge(replace(case, **fields), maths)
 
 
@@ -280,8 +280,8 @@ def journal_of(host: Any) -> bytes:
     return b"\n".join(raw) + b"\n"
 
 
-def simulate(draws: int = 0) -> Any:
-    simulation = sim.Simulation(5, rounds=ROUNDS, seed=7)
+def simulate(draws: int = 0, epoch: int = 0) -> Any:
+    simulation = sim.Simulation(5, rounds=ROUNDS, seed=7, epoch=epoch)
     simulation._draws = draws
     simulation.federation = replace(
         simulation.federation,
@@ -315,9 +315,12 @@ def forge(finished: Any) -> Forge:
         document.record,
         tuple((d.account, int(d.cumulative)) for d in document.dues),
         tuple((e.peer, e.emissions) for e in document.emissions),
+        document.steps,
+        document.voided,
     )
     journals = {host.name: journal_of(host) for host in hosts.values()}
     made = Forge(finished, {a: h.account for a, h in hosts.items()}, store, order, settled, journals)
+    made.steps = first.engine.settlement.books.steps
     made.chain()
     return made
 
@@ -343,7 +346,7 @@ def test_an_honest_run_has_no_findings(forge: Forge) -> None:
 def test_the_explanation_is_the_pay(forge: Forge) -> None:
     judged = forge.judge()
     for peer in forge.accounts:
-        rows = earnings(judged.accounts, peer, cap=2, window=12)
+        rows = earnings(judged.accounts, peer, cap=2)
         assert rows[-1].cumulative == judged.accounts.due.get(peer, 0)
         assert all(abs(row.pot * row.share - row.pay) <= 10**6 for row in rows)
 
@@ -361,13 +364,13 @@ def test_a_sum_that_everybody_acknowledged_falsely_is_found(forge: Forge) -> Non
     t, session = forge.transcript(), forge.session()
     ring = forge.simulation.federation.ring
     total = np.frombuffer(forge.store[t.sum_artefact], ring.dtype).copy()
-    total[10] += 1000
+    total[-10] += 1000
     blob = total.tobytes()
-    maths = SimulatedMathematics(forge.simulation.rules.grid, 0.9, None, None)  # type: ignore[arg-type]
-    before = forge.judge().rounds.judged[forge.order[-2]].standing
-    model = maths.merge(before.model, before.step, total, len(forge.members()))
-    assert not isinstance(model, str)
-    artefact, aggregate = forge.put(blob), sha256(model.tobytes())
+    maths = SimulatedMathematics(Merging(forge.simulation.rules.grid, Optimiser()), None, None)  # type: ignore[arg-type]
+    before = forge.judge().rounds.standings[forge.order[-2]]
+    merged = maths.merge(before, [total], [len(forge.members())])
+    assert not isinstance(merged, str)
+    artefact, aggregate = forge.put(blob), sha256(merged.model.tobytes())
     changed = SessionTranscript(
         **{**{f: getattr(session, f) for f in session.__struct_fields__}, "sum_artefact": artefact}
     )
@@ -458,7 +461,7 @@ def test_a_direction_off_by_rounding_is_within_tolerance_and_one_off_by_more_is_
             g, exponent = super().direction(parent, judged, applied) or (np.zeros(0), 0)
             return g + (np.arange(g.size) == 0), exponent
 
-    forge.maths = Rounded(forge.simulation.rules.grid, 0.9, None, None)  # type: ignore[arg-type]
+    forge.maths = Rounded(Merging(forge.simulation.rules.grid, Optimiser()), None, None)  # type: ignore[arg-type]
     short, long = replace(forge.terms(), clip=1e-3), replace(forge.terms(), clip=1e3)
     assert forge.judge(terms=short).findings == ()
     assert {c.direction for c in forge.judge(terms=short).checks} == {Check.CLOSE}
@@ -522,7 +525,7 @@ def test_a_settlement_that_a_quorum_signed_falsely(forge: Forge) -> None:
 def test_a_root_that_a_node_took_without_a_quorum(forge: Forge) -> None:
     at = next(i for i, call in enumerate(forge.calls) if call[2] == "publish")
     who, name, function, arguments = forge.calls[at]
-    forge.calls[at] = (who, name, function, (*arguments[:4], arguments[4][:1]))
+    forge.calls[at] = (who, name, function, (*arguments[:6], arguments[6][:64]))
     forge.believed = {at}
     assert (None, who.address) in blamed(forge.judge(), "chain-rule")
 
@@ -571,7 +574,9 @@ def test_two_children_of_one_parent_convict_those_who_acknowledged_both(forge: F
 
 
 def test_an_unscored_closing_is_said_and_pays_nobody(forge: Forge) -> None:
-    forge.change(direction=NOTHING, exponent=0, openings=(), numbers=tuple(None for _ in forge.members()))
+    forge.change(
+        direction=NOTHING, exponent=0, openings=(), lates=(), shown=(), numbers=tuple(None for _ in forge.members())
+    )
     forge.chain()
     judged = forge.judge()
     check = next(c for c in judged.checks if c.direction is Check.UNSCORED)
@@ -597,3 +602,9 @@ def test_pruning_is_no_pass(forge: Forge) -> None:
     assert judged.findings == ()
     assert [c.sum for c in judged.checks] == [Check.PRUNED, Check.PASSED, Check.PASSED]
     assert {p for _, p in blamed(forge.judge(store=store, keep=3), "vector-missing")} == set(forge.members(0))
+
+
+def test_blocks_that_no_header_proves_are_on_the_operators_word(forge: Forge) -> None:
+    unproven = replace(forge.archive(), blocks_proved=0)
+    assert any("inclusion on the operator's word (0 of" in note for note in forge.judge(archive=unproven).book.notes)
+    assert not any("operator's word" in note for note in forge.judge().book.notes)

@@ -9,7 +9,7 @@ import pytest
 from peerage_crypto.digest import claim_root
 from peerage_crypto.errors import InputError
 from peerage_ledger import events
-from peerage_ledger.records import RewardRoot
+from peerage_ledger.records import RewardRoot, Steps
 from peerage_ledger.rpc import Rpc
 
 pytestmark = pytest.mark.chain
@@ -40,9 +40,9 @@ def test_twelve_peers_register_record_publish_and_claim(engine, start_federation
     assert all_know(ledgers, 6)
     assert [event.record for event in told(ledgers[0], events.RoundRecorded)] == rounds
     totals = {peer.address: (i + 1) * ETHER for i, peer in enumerate(federation.peers)}
-    reward = RewardRoot(1, claim_root(totals), sum(totals.values()), story.digest("emissions"))
+    reward = RewardRoot(1, claim_root(totals), sum(totals.values()), story.digest("emissions"), Steps().digest())
     statement = reward.digest(31337, federation.deployment.vault)
-    ledgers[0].publish_rewards(reward, {p.address: p.sign(statement) for p in federation.peers[:9]})
+    ledgers[0].publish_rewards(reward, Steps(), {p.address: p.sign(statement) for p in federation.peers[:9]})
     for one in ledgers[:4]:
         one.claim_many(totals)  # before the root is there: they wait for it
     assert all_settled(ledgers)
@@ -153,8 +153,8 @@ def test_another_chain_or_other_code_is_refused_at_the_start(start_federation, t
     good = federation.deployment
     for bad, sentence in [
         (replace(good, chain_id=5), "has chain id 31337, this federation needs 5"),
-        (replace(good, vault=good.registry), "is not this version's RewardVault"),
-        (replace(good, vault=b"\x05" * 20), "no contract at 0x0505"),
+        (replace(good, places={**good.places, "RewardVault": good.registry}), "is not this version's RewardVault"),
+        (replace(good, places={**good.places, "RewardVault": b"\x05" * 20}), "no contract at 0x0505"),
         (replace(good, federation=b"\x02" * 32), "RoundLedger at .* belongs to another federation"),
     ]:
         federation.deployment = bad

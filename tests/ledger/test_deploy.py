@@ -9,8 +9,10 @@ import pytest
 from peerage_crypto.errors import ChainError, InputError
 from peerage_crypto.identity import Account
 from peerage_ledger import deploy as deploying
+from peerage_ledger.blueprint import DeployTerms
 from peerage_ledger.contracts import NAMES, BadEncoding, contract, revert_reason
 from peerage_ledger.deployment import Deployment
+from peerage_ledger.rewards import Rule
 from peerage_ledger.rpc import Rpc
 
 ETHER = 10**18
@@ -18,8 +20,8 @@ ETHER = 10**18
 
 def example():
     hashes = {name: bytes([i]) * 32 for i, name in enumerate(NAMES)}
-    places = [bytes([i + 1]) * 20 for i in range(4)]
-    return Deployment(31337, "http://127.0.0.1:1", b"\x01" * 32, *places, 1, ETHER, 5, hashes)
+    places = {name: bytes([i + 1]) * 20 for i, name in enumerate(NAMES)}
+    return Deployment(31337, "http://127.0.0.1:1", b"\x01" * 32, places, 1, ETHER, 5, hashes)
 
 
 @pytest.mark.chain
@@ -35,6 +37,33 @@ def test_stakes_pool_and_code_are_there(engine, start_federation):
 
     assert [held(p.address) for p in federation.peers] == [ETHER, ETHER]
     assert held(made.vault) == made.pool == 1000 * ETHER
+
+
+@pytest.mark.chain
+def test_an_arbiter_that_could_take_honest_stakes_is_refused(start_federation, monkeypatch):
+    """The same code with other terms, or with a judge of its own, would slash whoever did everything right."""
+    federation = start_federation("embedded", peers=1)
+    rpc, terms = Rpc(federation.devnet.rpc_url), DeployTerms(pool=12, planned_rounds=3, cap=2, window=5)
+    made, _ = deploying.deploy(rpc.url, federation.operator, b"\1" * 32, terms)
+    deploying.verify_code(made, rpc, Rule(12, 3, 2, 5))
+    for other in (Rule(11, 3, 2, 5), Rule(12, 4, 2, 5), Rule(12, 3, 3, 5), Rule(12, 3, 2, 6)):
+        with pytest.raises(InputError, match="other terms than the settings"):
+            deploying.verify_code(made, rpc, other)
+    hasty = DeployTerms()
+    object.__setattr__(hasty, "unbonding_seconds", hasty.answer_seconds - 1)
+    with pytest.raises(InputError, match="frees a stake after 599 s"):
+        deploying.deploy(rpc.url, federation.operator, b"\1" * 32, hasty)
+    send, runtime = deploying.Deployer.send_all, contract("DrawJudge").runtime
+    mine = contract("RoundArbiter").runtime
+    piece = next(runtime[i : i + 32] for i in range(200, len(runtime), 32) if runtime[i : i + 32] not in mine)
+    changed = bytes([piece[0] ^ 1]) + piece[1:]
+
+    def bribed(deployer, calls):
+        return send(deployer, [(what, to, data.replace(piece, changed)) for what, to, data in calls])
+
+    monkeypatch.setattr(deploying.Deployer, "send_all", bribed)
+    with pytest.raises(InputError, match="judge of draws"):
+        deploying.deploy(rpc.url, federation.operator, b"\1" * 32)
 
 
 @pytest.mark.chain

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import ClassVar
 
 import psutil
 import pytest
@@ -16,6 +17,7 @@ from peerage_crypto.errors import InputError, Unreachable
 from peerage_crypto.identity import Account
 from peerage_ledger import rawtx
 from peerage_ledger.devnets import devnet, engines
+from peerage_ledger.devnets.nudge import Nudge
 from peerage_ledger.rpc import NotAnEvm, Rpc, RpcError, connect
 
 ME = Account.from_secret(b"\x07" * 32)
@@ -49,7 +51,7 @@ def test_state_survives_kill_and_stop_on_the_same_port(engine, tmp_path):
         assert balance(rpc, ME.address) == 10**20
         names = [send(rpc, n) for n in range(5)]
         assert settled(rpc, 5)
-        time.sleep(0.5)  # two looks of the supervisor
+        chain.keep()
         chain.kill()
         with pytest.raises(Unreachable):
             rpc.call("eth_blockNumber")
@@ -59,6 +61,41 @@ def test_state_survives_kill_and_stop_on_the_same_port(engine, tmp_path):
         port = chain.port
     with devnet.start(engine, tmp_path, accounts={ME.address: 10**20}, port=port) as chain:
         assert settled(Rpc(chain.rpc_url), 5)
+
+
+@pytest.mark.parametrize(("pending", "on_demand", "mined"), [("0x2", True, 1), ("0x2", False, 0), ("0x0", True, 0)])
+def test_what_anvil_forgot_to_mine_is_mined_at_the_second_look(pending, on_demand, mined):
+    class Node:
+        asked: ClassVar[list[str]] = []
+
+        def batch(self, calls):
+            self.asked += [method for method, _ in calls]
+            return [{"pending": pending, "queued": "0x0"}, on_demand]
+
+        def call(self, method):
+            self.asked.append(method)
+
+    node, nudge = Node(), Nudge()
+    node.asked.clear()
+    nudge.look(node)
+    assert "evm_mine" not in node.asked  # it may be about to
+    nudge.look(node)
+    assert node.asked.count("evm_mine") == mined
+
+
+@pytest.mark.chain
+def test_anvil_knows_what_the_nudge_asks(tmp_path):
+    if engines.find(engines.Engine.ANVIL) is None:
+        pytest.skip("anvil is not installed: run scripts/test once with Node.js")
+    with devnet.start("anvil", tmp_path, accounts={ME.address: 10**20}) as chain:
+        rpc = Rpc(chain.rpc_url)
+        rpc.call("evm_setAutomine", False)
+        send(rpc, 0)
+        assert int(rpc.call("txpool_status")["pending"], 16) == 1
+        Nudge().look(rpc)  # RpcError if a word is unknown
+        chain.keep()
+        chain.keep()
+        assert balance(rpc, THERE) == 0  # as long as nothing is to be mined on demand, nothing is
 
 
 @pytest.mark.chain

@@ -122,7 +122,8 @@ def test_calls_reverts_and_estimates():
 
 
 @pytest.mark.parametrize(
-    "body", [b"{", b"[]", b"3", b'{"id":1}', b'{"id":1,"method":"eth_call","params":{}}', b"[1,2]", b'"x"']
+    "body",
+    [b"{", b"[" * 100_000, b"[]", b"3", b'{"id":1}', b'{"id":1,"method":"eth_call","params":{}}', b"[1,2]", b'"x"'],
 )
 def test_garbage_is_answered_with_an_error(body):
     told = json.loads(Door(Methods(chain(), None)).answer(body))
@@ -162,3 +163,12 @@ def test_it_starts_soon_and_many_callers_lose_nothing(tmp_path):
             list(pool.map(spend, people))
         assert (time.monotonic() - began) / 120 < 0.05
         assert int(rpc.call("eth_blockNumber"), 16) == 120
+
+
+def test_a_call_sees_the_time_that_the_next_block_may_have():
+    """A chain whose time was moved on (evm_increaseTime) answers calls in that time, not in the machine's."""
+    evm, says_the_time = chain(), bytes.fromhex("66425f5260205ff35f5260076019f3")
+    made = evm.mine(transaction(0, None, says_the_time), 2_000)
+    evm.mine(None, later := 4_000_000_000)
+    place = made.created
+    assert int.from_bytes(evm.call(ME.address, place, b""), "big") == later + 1

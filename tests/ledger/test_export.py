@@ -80,13 +80,14 @@ def test_a_rewind_is_written_and_taken_back(start_federation, story):
 @pytest.fixture(scope="module")
 def record_lines(tmp_path_factory):
     """A small record from the embedded EVM: a deployment and a token transfer."""
+    from peerage_ledger.blueprint import DeployTerms
     from peerage_ledger.deploy import deploy
     from peerage_ledger.devnets import devnet
 
     me = Account.from_secret(b"\x07" * 32)
     folder = tmp_path_factory.mktemp("record")
     with devnet.start("embedded", folder / "chain", accounts={me.address: 10**20}) as chain:
-        deployment, _ = deploy(chain.rpc_url, me, b"\1" * 32, peers={b"\2" * 20: 5}, pool=7)
+        deployment, _ = deploy(chain.rpc_url, me, b"\1" * 32, DeployTerms(pool=7), peers={b"\2" * 20: 5})
         ChainExport(deployment, folder / "c.jsonl").finish()
     return [json.loads(line) for line in (folder / "c.jsonl").read_bytes().splitlines()]
 

@@ -9,13 +9,17 @@ import pytest
 from cohort import CHAIN, DOMAIN, LEDGER, PARAMS, PARENT, REGISTRY, Cohort, account
 from peerage_crypto.digest import sha256
 from peerage_crypto.fixedpoint import to_signed
-from peerage_crypto.opening import open_numbers, values_digest
-from peerage_crypto.secagg_collector import Step, ring_bytes
+from peerage_crypto.leaf_check import sum_root
+from peerage_crypto.opening import open_numbers, products_of, values_digest
+from peerage_crypto.secagg_collector import Step
+from peerage_crypto.secagg_sum import ring_bytes
 from peerage_crypto.statements import Opened, ResultAck, sign
 from peerage_ledger.judgement import (
+    NO_STATE,
     Evidence,
     Federation,
     Judged,
+    Merged,
     Standing,
     genesis,
     joined,
@@ -30,11 +34,12 @@ LENGTH = 6
 START = genesis(PARENT, np.arange(LENGTH, dtype=np.float32), sha256(b"initial model"))
 
 
-def merge(model, step, total, members):
+def merge(parent, sums, counts):
+    (total,), (members,) = sums, counts
     update = to_signed(total).astype(np.int64)
     if np.abs(update).max() > 1000 * members:
         return "the sum lies outside what honest peers can add up to"
-    return (model.astype(np.float64) + update / (4.0 * members)).astype(np.float32)
+    return Merged((parent.model.astype(np.float64) + update / (4.0 * members)).astype(np.float32), NO_STATE)
 
 
 class Round:
@@ -49,17 +54,20 @@ class Round:
             CHAIN, REGISTRY, LEDGER, bytes(20), PARENT, PARAMS, told.plan.registered, told.plan.ring, LENGTH
         )
         self.sum_blob = ring_bytes(told.summed.total)
-        self.model = merge(START.model, START.step, told.summed.total, len(self.proven.u3))
+        self.model = merge(START, [told.summed.total], [len(self.proven.u3)]).model
         self.aggregate = sha256(np.asarray(self.model, np.float32).tobytes())
         g = np.array([3, -1, 0, 2, 5, -4], np.int64).astype(np.uint32)
         self.openings = {a: told.openings(a, g) for a in self.proven.u3}
         masked = {a: np.frombuffer(b, "<u4") for a, b in told.masked().items()}
         stated = {a: o.values for a, o in self.openings.items()}
-        self.numbers = open_numbers(self.proven, self.session, masked, g, stated).numbers
+        self.numbers = open_numbers(self.proven, self.session, products_of(masked, g, self.proven), g, stated).numbers
         self.direction = sha256(g.tobytes())
 
     def acks(self, who=None, **fields):
-        ack = change(ResultAck(self.told.plan.sid, self.session.sum_artefact, self.aggregate), **fields)
+        ack = change(
+            ResultAck(self.told.plan.sid, sum_root(self.sum_blob, self.told.plan.vector_bytes), self.aggregate),
+            **fields,
+        )
         people = [a for a in self.told.people if a.address in self.proven.u3] if who is None else who
         return tuple(sign(ack, a, DOMAIN) for a in people)
 

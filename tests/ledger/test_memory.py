@@ -6,8 +6,8 @@ import pytest
 
 from peerage_crypto.digest import claim_root
 from peerage_ledger import events
-from peerage_ledger.memory import MemoryChain, MemoryLedger
-from peerage_ledger.records import RewardRoot
+from peerage_ledger.memory import MemoryChain, MemoryLedger, Reverted
+from peerage_ledger.records import RewardRoot, Steps
 from peerage_ledger.view import quorum
 
 
@@ -91,21 +91,22 @@ def test_strangers_and_leavers_record_nothing(chain, peers, story):
 def test_rewards_need_a_quorum_the_pool_and_pay_once(chain, peers, story):
     people = [story.account(f"peer-{i}") for i in range(5)]
     totals = {p.address: 10 * i for i, p in enumerate(people)}
-    reward = RewardRoot(1, claim_root(totals), 100, b"\0" * 32)
+    reward = RewardRoot(1, claim_root(totals), 100, b"\0" * 32, Steps().digest())
     statement = reward.digest(31337, chain.deployment.vault)
     signatures = {p.address: p.sign(statement) for p in people}
     few = dict(list(signatures.items())[: quorum(5) - 1])
-    peers[0].publish_rewards(reward, few)
+    peers[0].publish_rewards(reward, Steps(), few)
     assert [e.reason for e in kinds(peers[0].poll(), events.Delayed)] == ["QuorumMissing"]
-    peers[1].publish_rewards(reward, signatures)
+    peers[1].publish_rewards(reward, Steps(), signatures)
     peers[1].claim_many(totals)
     peers[2].claim_many(totals)
     peers[1].poll()
     peers[2].poll()
     assert peers[3].vault_state().claimed == {a: t for a, t in totals.items() if t}
     assert peers[3].vault_state().funded == 100
-    greedy = RewardRoot(2, claim_root(totals), 101, b"\0" * 32)
-    peers[1].publish_rewards(greedy, {p.address: p.sign(greedy.digest(31337, chain.deployment.vault)) for p in people})
+    greedy = RewardRoot(2, claim_root(totals), 101, b"\0" * 32, Steps().digest())
+    signatures = {p.address: p.sign(greedy.digest(31337, chain.deployment.vault)) for p in people}
+    peers[1].publish_rewards(greedy, Steps(), signatures)
     assert [e.reason for e in kinds(peers[1].poll(), events.Delayed)] == ["TotalAboveFunded"]
 
 
@@ -114,3 +115,37 @@ def test_rewards_need_a_quorum_the_pool_and_pay_once(chain, peers, story):
 )
 def test_the_quorum_is_the_contracts(active, needed):
     assert quorum(active) == needed
+
+
+def test_a_verdict_takes_from_the_stake_and_the_whole_of_it_ends_a_peer(chain, peers, story):
+    one, other = story.account("peer-0").address, story.account("peer-1").address
+    stake = chain.view.peers[one].stake
+    pool = chain.view.vault.funded
+    lost = chain.slash(one, 10_000, other)
+    assert lost == stake
+    assert not chain.view.peers[one].active
+    assert chain.view.vault.funded == pool + lost - lost // 10
+    assert chain.slash(one, 10_000, other) == 0
+    assert [chain.slash(story.digest("a stranger")[:20], part, other) for part in (9_999, 10_000)] == [0, 0]
+    peers[0].register(story.digest("another key"), "tcp://127.0.0.1:1", 1)
+    assert [e.reason for e in kinds(peers[0].poll(), events.Refused)] == ["AccountBarred"]
+
+
+def test_who_is_recovered_is_out_and_its_recovery_address_is_paid(chain, peers, story):
+    lost, safe = story.account("peer-0").address, story.account("safe").address
+    chain.set_recovery(lost, safe)
+    for wrong in (lambda: chain.set_recovery(lost, bytes(20)), lambda: chain.recover(lost, lost)):
+        with pytest.raises(Reverted):
+            wrong()
+    chain.recover(safe, lost)
+    assert chain.view.payees == {lost: safe}
+    assert not chain.view.peers[lost].active
+    with pytest.raises(Reverted, match="AccountBarred"):
+        chain.recover(safe, lost)
+
+
+def test_the_poster_of_a_record_is_known(chain, peers, story):
+    first = story.record(1, None)
+    chain.record(story.account("peer-2").address, first)
+    assert chain.poster_of(1, first.record_hash()) == story.account("peer-2").address
+    assert chain.poster_of(2, first.record_hash()) == bytes(20)

@@ -56,7 +56,7 @@ GROUND = Federation(
 SID = exchange_of(GROUND)
 
 
-def mean(models: list[np.ndarray], counts: list[int]) -> np.ndarray:
+def mean(models: list[np.ndarray], counts: list[int], own: int | None = None, merge: int = 0) -> np.ndarray:
     return np.average(np.stack(models).astype(np.float64), axis=0, weights=counts).astype(np.float32)
 
 

@@ -77,6 +77,7 @@ def test_a_reward_root_has_the_digest_that_any_wallet_gives_it(case):
                 {"name": "root", "type": "bytes32"},
                 {"name": "total", "type": "uint256"},
                 {"name": "emissionRoot", "type": "bytes32"},
+                {"name": "steps", "type": "bytes32"},
             ],
         },
         "primaryType": "RewardRoot",
@@ -91,6 +92,7 @@ def test_a_reward_root_has_the_digest_that_any_wallet_gives_it(case):
             "root": root.root,
             "total": root.total,
             "emissionRoot": root.emission_root,
+            "steps": root.steps,
         },
     }
     signable = encode_typed_data(full_message=data)
@@ -102,4 +104,7 @@ def test_a_reward_root_has_the_digest_that_any_wallet_gives_it(case):
 def test_publish_takes_what_a_reward_root_holds():
     (entry,) = [e for e in VAULT_ABI if e.get("name") == "publish"]
 
-    assert [i["type"] for i in entry["inputs"]] == ["uint64", "bytes32", "uint256", "bytes32", "bytes[]"]
+    assert [i["type"] for i in entry["inputs"]] == [
+        *["uint64", "bytes32", "uint256", "bytes32"],
+        *["bytes32[]", "bytes32[]", "bytes"],
+    ]

@@ -3,11 +3,25 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from eth_abi.abi import encode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peerage_crypto.digest import sha256
-from peerage_ledger.rewards import EXPONENT_RANGE, RoundScores, capped, comparable, pay_rounds, pots, split, totals
+from peerage_crypto.digest import keccak256, sha256
+from peerage_ledger.rewards import (
+    EXPONENT_RANGE,
+    Earner,
+    PayState,
+    RoundScores,
+    Rule,
+    capped,
+    comparable,
+    pay_rounds,
+    split,
+    states,
+    step,
+    totals,
+)
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "rewards.json").read_text())
 POOL = 10**21
@@ -20,7 +34,11 @@ A, B, C = (bytes([i]) * 20 for i in (1, 2, 3))
 
 
 def rounds_of(history, exponent=0):
-    return [RoundScores(i + 1, n, exponent) for i, n in enumerate(history)]
+    return [RoundScores(i + 1, n, exponent, name(i)) for i, n in enumerate(history)]
+
+
+def name(i):
+    return sha256(b"record", bytes([i]))
 
 
 def paid(history, *, pool=POOL, planned=0, cap=2, window=12):
@@ -60,15 +78,19 @@ def test_the_split_does_not_depend_on_the_order_in_which_peers_are_listed(pot, g
 
 
 @settled
-@given(st.integers(0, 10**30), st.integers(0, 40), st.integers(0, 40))
-def test_the_pots_of_an_epoch_are_its_pool_and_equal_up_to_a_unit(pool, planned, held):
-    parts = pots(pool, rounds_of([{}] * held), planned)
+@given(st.integers(0, 10**30), st.integers(0, 40))
+def test_the_pots_of_an_epoch_are_its_pool_and_equal_up_to_a_unit(pool, planned):
+    rule = Rule(pool, planned, 2, 12)
+    parts = [rule.pot(done) for done in range(planned)]
 
-    assert len(parts) == held
-    assert sum(parts) <= pool
-    if held >= planned and held:
-        assert sum(parts) == pool
+    assert sum(parts) == (pool if planned else 0)
     assert not parts or max(parts) - min(parts) <= 1
+
+
+def test_rounds_beyond_those_that_were_planned_pay_nothing():
+    outcome = paid([{A: 1}, {A: 1}, {A: 1}], planned=2)
+
+    assert [sum(p.shares.values()) for p in outcome] == [POOL // 2, POOL // 2, 0]
 
 
 # -- the rule ----------------------------------------------------------------------------------------------------------
@@ -96,9 +118,17 @@ def test_three_times_the_update_earns_twice_the_median_at_most():
 def test_a_debt_is_carried_until_it_is_worked_off():
     first, second, third = (p.shares for p in paid([{A: -10, B: 5}, {A: 6, B: 5}, {A: 6, B: 5}]))
 
-    assert first[A] == 0
-    assert second[A] == 0  # the mean of -10 and 6 is below zero
-    assert third[A] > 0
+    assert first[A] == 0  # nothing good yet
+    assert 0 < second[A] < second[B] // 8  # the mean of -10 and 6 is below zero; the 6 alone counts an eighth
+    assert second[A] < third[A] < third[B]
+
+
+def test_the_good_rounds_count_an_eighth_whatever_the_bad_ones_were():
+    histories = [(-900, 80, 80), (-900, 7), (-900,), (-5, 100), (0, 0), (1,) * 9]
+    weights = [Earner(A, 0, values).weight for values in histories]
+    assert weights == [160 // 8 // 3, 0, 0, 95 // 2, 0, 1]
+    once = totals(paid([{A: -900, B: 100}, {A: 90, B: 100}, {A: 90, B: 100}]))
+    assert 0 < once[A] < once[B] // 8
 
 
 def test_only_rounds_attended_enter_a_mean_and_only_the_last_ones():
@@ -178,13 +208,77 @@ def test_pay_does_not_depend_on_the_common_scale(history, exponent):
         assert all(abs(one.shares[p] - other.shares[p]) <= 1 + POOL // 2**30 for p in one.shares)
 
 
+# -- the chain of states -----------------------------------------------------------------------------------------------
+
+START = PayState(0, sha256(b"federation"))
+RULE = Rule(POOL, 8, 2, 3)
+
+
+def by_solidity(state):
+    """keccak256(abi.encode(state)) by somebody else's encoder."""
+    earners = [("0x" + e.account.hex(), e.cumulative, list(e.values)) for e in state.earners]
+    kind = "(uint64,bytes32,(address,uint256,int256[])[])"
+    return keccak256(encode([kind], [(state.rounds, state.record, earners)]))
+
+
+@settled
+@given(histories)
+def test_a_state_has_the_hash_that_solidity_gives_it(history):
+    for state in [START, *states(START, rounds_of(history), RULE)]:
+        assert state.digest() == by_solidity(state)
+
+
+@settled
+@given(histories)
+def test_the_states_lead_to_what_is_paid(history):
+    after = states(START, rounds_of(history), RULE)
+    outcome = pay_rounds(rounds_of(history), pool=POOL, planned=8, cap=2, window=3)
+
+    for count, state in enumerate(after, 1):
+        assert state.totals() == totals(outcome[:count])
+        assert (state.rounds, state.record) == (count, name(count - 1))
+        accounts = [e.account for e in state.earners]
+        assert accounts == sorted(set(accounts))
+        assert all(1 <= len(e.values) <= RULE.window for e in state.earners)
+
+
+@settled
+@given(histories, st.integers(0, 15))
+def test_a_voided_round_pays_nothing_and_is_not_remembered(history, at):
+    rounds = rounds_of(history)
+    at %= len(rounds)
+    after = states(START, rounds, RULE, {rounds[at].record})
+    before = after[at - 1] if at else START
+
+    assert after[at] == PayState(at + 1, rounds[at].record, before.earners)
+    unscored = [*rounds[:at], RoundScores(at + 1, {}, 0, rounds[at].record), *rounds[at + 1 :]]
+    assert after == states(START, unscored, RULE)
+
+
+def test_one_step_is_the_rule():
+    first = step(START, RoundScores(1, {A: 3, B: None, C: 9}, EXPONENT_RANGE, name(0)), RULE)
+    pot = RULE.pot(0)
+
+    assert first.earners == (
+        Earner(A, pot * 3 // 9, (3,)),
+        Earner(B, 0, (0,)),
+        Earner(C, pot - pot * 3 // 9, (6,)),
+    )
+    second = step(first, RoundScores(2, {B: -5}, EXPONENT_RANGE, name(1)), RULE)
+    assert second.earners == (first.earners[0], Earner(B, 0, (0, -5)), first.earners[2])
+    assert second.earners[1].weight == 0, "nothing good, so nothing, however bad"
+
+
 @pytest.mark.parametrize("case", VECTORS["epochs"], ids=lambda c: c["why"])
 def test_pay_follows_the_numbers_written_by_hand(case):
     history = [
-        RoundScores(r["round"], {bytes.fromhex(p): n for p, n in r["numbers"].items()}, r["exponent"])
+        RoundScores(r["round"], {bytes.fromhex(p): n for p, n in r["numbers"].items()}, r["exponent"], name(r["round"]))
         for r in case["rounds"]
     ]
     outcome = pay_rounds(history, pool=case["pool"], planned=case["planned"], cap=case["cap"], window=case["window"])
 
     assert [{p.hex(): s for p, s in pay.shares.items()} for pay in outcome] == case["shares"]
     assert {p.hex(): s for p, s in totals(outcome).items()} == case["totals"]
+    after = states(START, history, Rule(case["pool"], case["planned"], case["cap"], case["window"]))
+    assert [state.digest().hex() for state in after] == case["states"]
+    assert [by_solidity(state).hex() for state in after] == case["states"]

@@ -18,6 +18,7 @@ from peerage_ledger.transcript import (
     decode_round,
     decode_session,
     encode,
+    read_scores,
     record_of,
     score_leaf,
 )
@@ -106,11 +107,9 @@ def test_the_record_holds_the_roots_sorted_by_address():
     assert made.parents == (PARENT,)
     assert (made.members, made.round, made.transcript) == (4, 1, sha256(b"id"))
     assert made.masked_root == address_root(
-        {a: m.statement.masked_root for a, m in zip(people, TOLD.transcript.manifests, strict=True)}
+        {a: m.statement.digest(DOMAIN) for a, m in zip(people, TOLD.transcript.manifests, strict=True)}
     )
-    assert made.score_root == address_root(
-        {a: score_leaf(n, -3) for a, n in zip(people, ROUND.numbers, strict=True) if n is not None}
-    )
+    assert made.score_root == address_root({a: score_leaf(n, -3) for a, n in zip(people, ROUND.numbers, strict=True)})
     assert made.emission_root == address_root(dict.fromkeys(people, bytes(32)))
 
 
@@ -132,6 +131,7 @@ def test_each_part_of_a_round_stands_under_its_root(root, edit):
     ("number", "exponent", "leaf"),
     [
         (0, 0, "00" * 32),
+        (None, 5, "00" * 24 + "80" + "00" * 7),
         (1, -1, "00" * 23 + "01" + "ff" * 8),
         (-1, 64, "ff" * 24 + "00" * 7 + "40"),
         (-(2**63), -64, "ff" * 16 + "80" + "00" * 7 + "ff" * 7 + "c0"),
@@ -139,3 +139,31 @@ def test_each_part_of_a_round_stands_under_its_root(root, edit):
 )
 def test_a_score_leaf_is_two_signed_numbers(number, exponent, leaf):
     assert score_leaf(number, exponent).hex() == leaf
+
+
+A, B = bytes([1]) * 20, bytes([2]) * 20
+
+
+@pytest.mark.parametrize(
+    ("table", "members", "read"),
+    [
+        ({}, 4, ({}, 0)),
+        ({A: score_leaf(5, -3), B: score_leaf(None, 0)}, 2, ({A: 5, B: None}, -3)),
+        ({A: score_leaf(None, 0)}, 1, ({A: None}, 0)),
+        ({A: score_leaf(2**63 - 1, 64)}, 1, ({A: 2**63 - 1}, 64)),
+        ({A: score_leaf(5, -3)}, 2, ({}, 0)),
+        ({A: score_leaf(5, -3), B: score_leaf(5, -2)}, 2, ({}, 0)),
+        ({A: score_leaf(5, 65)}, 1, ({}, 0)),
+        ({A: score_leaf(5, -65)}, 1, ({}, 0)),
+        ({A: score_leaf(2**63, 0)}, 1, ({}, 0)),
+        ({A: score_leaf(-(2**63) - 1, 0)}, 1, ({}, 0)),
+        ({A: bytes(23) + b"\x01" + (-(2**63)).to_bytes(8, "big", signed=True)}, 1, ({}, 0)),
+    ],
+)
+def test_a_table_that_no_honest_peer_makes_pays_nobody(table, members, read):
+    assert read_scores(table, members) == read
+
+
+def test_an_unscored_round_has_no_table_and_a_scored_one_names_everybody():
+    assert record(direction=NOTHING, numbers=(None,) * 4, exponent=0).score_root == bytes(32)
+    assert record(numbers=(None,) * 4).score_root == address_root(dict.fromkeys(TOLD.addresses, score_leaf(None, -3)))

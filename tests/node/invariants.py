@@ -3,15 +3,32 @@
 from collections import defaultdict
 
 import numpy as np
+import sim_ledger
 from simulator import Host, Simulation
 
 from peerage import messages as m
-from peerage_crypto.secagg_collector import ring_bytes
+from peerage_crypto.crossfit import sums_of
+from peerage_crypto.masking import total_of
+from peerage_crypto.opening import Openings, Pledge
+from peerage_crypto.secagg_sum import ring_bytes
 from peerage_crypto.session import Revealed, SessionTranscript
+from peerage_crypto.thresholds import opening_quorum
 from peerage_ledger.rewards import totals
-from peerage_ledger.transcript import NOTHING, decode_session
+from peerage_ledger.transcript import NOTHING, as_opened, decode_session
 
-ONCE = {"Opened", "JoinIntent", "ShareKeys", "MaskedUpdate", "Vote", "ResultAck", "Opening"}
+WITHIN = 2  # rounds after the last fault
+ONCE = {
+    "Opened",
+    "JoinIntent",
+    "ShareKeys",
+    "MaskedUpdate",
+    "Vote",
+    "ResultAck",
+    "PathGradient",
+    "Opening",
+    "Sketch",
+    "Screening",
+}
 
 
 def check(sim: Simulation, *, everybody: bool = True) -> None:
@@ -25,15 +42,27 @@ def check(sim: Simulation, *, everybody: bool = True) -> None:
     agreed(sim, alive)
     versions_in_one_sum(sim, sums)
     never_both_secrets(sim)
+    legal_rosters(sim, sums)
     plain_sums(sim, sums)
     plain_numbers(sim, alive, sums)
     pool_conserved(sim, alive)
     signed_once(honest)
+    versions_rise(honest)
+    lively(sim, alive)
+    gated(sim)
+    shown_when_all_had_committed(sim)
+    halves_add_up(sim, alive)
+    assert not sim.broken, sim.broken[0]
+    if sim.node is not None:
+        sim_ledger.recorded_once(sim, alive)
+        sim_ledger.paid_once(sim, alive)
+        sim_ledger.sent_once(sim)
+        sim_ledger.nothing_left(sim, alive)
 
 
 def revealed_sums(sim: Simulation) -> dict[bytes, SessionTranscript]:
     """Every session whose sum was announced and is not a lie, closed or not, by sid."""
-    stored = {k: blob for h in sim.hosts.values() for k, blob in h.holdings.items()}
+    stored = sim.archive
     results = {(who in sim.cheats, x.session) for who, _, x in sim.wire if isinstance(x, m.Result)}
     closed = {j.transcript.session for h in sim.hosts.values() for j in h.engine.history}
     sessions = {s for cheats, s in results if not cheats} | closed
@@ -61,6 +90,14 @@ def versions_in_one_sum(sim: Simulation, sums: dict[bytes, SessionTranscript]) -
     assert len(everything) == len(set(everything)), "a version went into two sums"
 
 
+def legal_rosters(sim: Simulation, sums: dict[bytes, SessionTranscript]) -> None:
+    """No sum is over a roster that friends of the initiator could be alone in (docs/round.md, How many peers)."""
+    registered = len(sim.hosts)
+    least = (registered // 4 if registered > 3 else 0) + 3
+    for transcript in sums.values():
+        assert len(transcript.joins) >= least, "a sum over a roster smaller than is legal"
+
+
 def never_both_secrets(sim: Simulation) -> None:
     """Of one peer in one session the self seed or the mask key is shown, never both."""
     shown: defaultdict[tuple[bytes, bytes], set[str]] = defaultdict(set)
@@ -74,24 +111,26 @@ def never_both_secrets(sim: Simulation) -> None:
 
 def plain_sums(sim: Simulation, sums: dict[bytes, SessionTranscript]) -> None:
     """The unmasked sum is the integer sum of what the survivors put in."""
-    stored = {k: blob for h in sim.hosts.values() for k, blob in h.holdings.items()}
+    stored = sim.archive
     for sid, transcript in sums.items():
         vectors = [sim.plain[sid, peer] for peer, _ in survivors(sim, transcript)]
-        total = np.add.reduce(vectors, dtype=sim.federation.ring.dtype)
-        assert ring_bytes(total) == stored[transcript.sum_artefact], "the sum is not the sum"
+        total, ring = total_of(vectors, sim.federation.ring), sim.federation.ring
+        buckets = np.frombuffer(stored[transcript.sum_artefact], total.dtype).reshape(-1, total.size)
+        assert ring_bytes(total) == ring_bytes(total_of(list(buckets), ring)), "the sum is not the sum"
 
 
 def plain_numbers(sim: Simulation, alive: list[Host], sums: dict[bytes, SessionTranscript]) -> int:
     """Every opened number is the inner product of the plain update with the direction, bit for bit."""
-    stored = {k: blob for h in sim.hosts.values() for k, blob in h.holdings.items()}
+    stored = sim.archive
     opened = 0
     for judged in alive[0].engine.history:
         t = judged.transcript
         if t.direction == NOTHING:
             continue
-        g = np.frombuffer(stored[t.direction], "<i4").astype(np.int64)
-        for (peer, _), number in zip(survivors(sim, sums[t.sid]), t.numbers, strict=True):
+        rows = np.frombuffer(stored[t.direction], "<i4").astype(np.int64).reshape(-1, sim.parameters)
+        for (peer, _), number in zip(survivors(sim, sums[t.sid]), as_opened(t), strict=True):
             if number is not None and peer not in sim.cheats:
+                g = rows[judged.proven.halves.of(peer) if judged.proven.halves else 0]
                 q = sim.plain[t.sid, peer].view(f"i{sim.plain[t.sid, peer].itemsize}")[-g.size :].astype(np.int64)
                 assert number == int(q @ g), "an opened number is not < q , g >"
                 opened += 1
@@ -102,10 +141,11 @@ def pool_conserved(sim: Simulation, alive: list[Host]) -> None:
     """Each round's pot goes out whole or not at all, and what is published is what the rounds give."""
     for pay in alive[0].engine.pay:
         assert sum(pay.shares.values()) in {0, pay.pot}
-    earned = totals(alive[0].engine.pay)
-    assert sum(earned.values()) <= sim.rules.pool
-    assert sim.published
+    assert sum(totals(alive[0].engine.pay).values()) <= sim.rules.pool
+    rounds, length = sim.rules.rounds, sim.rules.epoch or sim.rules.rounds
+    assert {root.epoch for root, _, _ in sim.published} == set(range(1, -(-rounds // length) + 1))
     for root, _, published in sim.published:
+        earned = totals(alive[0].engine.pay[: min(rounds, root.epoch * length)])
         assert published == earned
         assert root.total == sum(earned.values())
 
@@ -121,6 +161,75 @@ def signed_once(honest: list[Host]) -> None:
         voted = {sid for sid, kind in taken if kind == "Vote"}
         abstained = {e.fields["sid"] for e in host.journal if e.kind == "signed" and e.fields["type"] == "Abstention"}
         assert not voted & abstained, "voted and abstained"
+
+
+def gated(sim: Simulation) -> None:
+    """Pair numbers leave an honest peer only when a quorum of survivors has pledged the same direction."""
+    pledged: defaultdict[tuple[bytes, bytes], set[bytes]] = defaultdict(set)
+    survived = {j.transcript.sid: j.proven for h in sim.hosts.values() for j in h.engine.history}
+    for sender, _, message in sim.wire:
+        if isinstance(message, Pledge):
+            pledged[message.sid, message.signed.statement.direction].add(sender)
+        elif isinstance(message, Openings) and message.sid in survived and sender not in sim.cheats:
+            proven = survived[message.sid]
+            needed = opening_quorum(len(proven.u3), proven.roster.limits.colluders)
+            known = pledged[message.sid, message.signed.statement.direction]
+            assert len(known) >= needed, "numbers left before a quorum had pledged their direction"
+
+
+def shown_when_all_had_committed(sim: Simulation) -> None:
+    """A path gradient leaves an honest peer only when every survivor of its session has committed to its own."""
+    committed: defaultdict[bytes, set[bytes]] = defaultdict(set)
+    survived = {j.transcript.sid: j.proven for h in sim.hosts.values() for j in h.engine.history}
+    for sender, _, message in sim.wire:
+        if isinstance(message, m.Gradient):
+            committed[message.sid].add(sender)
+            if message.artefact is not None and message.sid in survived and sender not in sim.cheats:
+                assert committed[message.sid] >= set(survived[message.sid].u3), "a path gradient left too early"
+
+
+def halves_add_up(sim: Simulation, alive: list[Host]) -> None:
+    """What a scored round's masked path gradients add up to is the sum of what the survivors of each half measured."""
+    for judged in alive[0].engine.history:
+        halves, shown = judged.proven.halves, judged.transcript.gradients
+        if halves is None or not shown or sim.cheats.keys() & set(judged.proven.u3):
+            continue
+        blobs = {p: sim.archive[one.artefact] for p, one in zip(judged.proven.u3, shown, strict=True)}
+        sums = sums_of(halves, blobs)
+        for total, half in zip(sums, halves.members, strict=True):
+            plain = sum(sim.gradients[judged.transcript.sid, p] for p in half)
+            assert np.array_equal(total, plain), "a half's sum is not the sum of its path gradients"
+
+
+def lively(sim: Simulation, alive: list[Host]) -> None:
+    """Once the faults have ceased, every living peer's work is in one of the next WITHIN rounds.
+
+    Bad weather that never ends is a fault that never ceases; so is a peer that trains slowly.
+    """
+    within = WITHIN + any(h.forgetful for h in alive)  # who lost its disk sits out the record that it finds
+    if sim.weather.loss or sim.weather.fetch_loss or sim.rules.rounds < sim.last_fault_round + within:
+        return
+    if len({sim.train_seconds(h) for h in alive}) > 1:
+        return
+    first = sim.last_fault_round
+    rounds = alive[0].engine.history[first : first + within]
+    for host in alive:
+        if host.engine.ill_on is not None:
+            continue  # its own training failed: it sat a round out
+        assert any(host.account.address in j.proven.u3 for j in rounds), (
+            f"{host.name} was not merged in {within} rounds"
+        )
+
+
+def versions_rise(honest: list[Host]) -> None:
+    """What a version stands for never changes once it was locked for a session, in all lives together."""
+    for host in honest:
+        locked = -1
+        for entry in host.journal:
+            if entry.kind == "locked":
+                locked = max(locked, entry.fields["version"])
+            elif entry.kind == "trained":
+                assert entry.fields["version"] > locked, "a version that was locked before is trained again"
 
 
 def faults(sim: Simulation) -> list[tuple[str, str, str]]:

@@ -60,7 +60,21 @@ def test_help_answers_in_half_a_second() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "node", "devnet", "deploy", "audit", "claim", "status", "prune", "keys new", "keys show"]
+    "command",
+    [
+        "run",
+        "node",
+        "devnet",
+        "deploy",
+        "audit",
+        "claim",
+        "status",
+        "prune",
+        "keys new",
+        "keys show",
+        "stake leave",
+        "invite new",
+    ],
 )
 def test_every_command_explains_itself(command: str) -> None:
     done = peerage(*command.split(), "--help")
@@ -77,7 +91,8 @@ def test_every_command_explains_itself(command: str) -> None:
         (["run", "--data", "csv:none.csv", "--label", "y"], "none.csv"),
         (["run", "--data", "mnist"], "--data-dir"),
         (["run", "--country", "GER MANY"], "alpha-3"),
-        (["run", "--validation", "private"], "takes shared"),
+        (["run", "--validation", "mine"], "takes"),
+        (["run", "--validation", "private"], "peers = 10"),
         (["run", "--resume"], "--out"),
         (["run", "missing.toml"], "missing.toml does not exist"),
         (["run", "wrong.toml"], "'training.epochs'"),

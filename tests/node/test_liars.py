@@ -19,7 +19,7 @@ from peerage.rounds import joining
 from peerage.rounds.aggregation import canonical
 from peerage_crypto.digest import sha256
 from peerage_crypto.opening import Openings, Pledge, values_digest
-from peerage_crypto.secagg_collector import ring_bytes
+from peerage_crypto.secagg_sum import ring_bytes
 from peerage_crypto.session import Ballot, Certificate, Frozen, Manifest, Revealed, RosterMessage, Survivors
 from peerage_crypto.statements import ResultAck, Signed, Vote, sign
 from peerage_ledger.transcript import NOTHING, decode_round, decode_session, encode, record_of
@@ -243,7 +243,7 @@ def test_a_wrong_sum_is_acknowledged_by_nobody() -> None:
         session = decode_session(liar.holdings[x.session])
         total = np.frombuffer(liar.holdings[x.sum_artefact], sim.federation.ring.dtype).copy()
         total[-1] += 12345
-        merged = liar.engine.merge(liar.engine.head.model, liar.engine.head.step, total, len(session.manifests))
+        merged = liar.engine.merge(liar.engine.head, [total], [len(session.manifests)]).model
         changed = msgspec.structs.replace(session, sum_artefact=sha256(ring_bytes(total)))
         return _announce(liar, x, changed, ring_bytes(total), sha256(canonical(merged)))
 

@@ -84,3 +84,15 @@ def test_the_cast_kills_in_the_peers_round_and_returns_in_the_others() -> None:
     cast = cast.done(Act.RETURN, "b")
     assert not cast.away("b")
     assert cast.due(at(9, 9)) == []
+
+
+def test_who_rests_by_its_schedule_says_so_and_made_up_energy_is_marked() -> None:
+    shown = view(rests={"peer-02": frozenset({2})}, synthetic=frozenset({"peer-02"}))
+    shown = shown.with_status(running("peer-01", 2, phase="mask"), 1.0).with_status(running("peer-02", 2), 1.0)
+    first, second = cells(shown)
+    assert (first[0], first[2]) == ("peer-01", "mask")
+    assert (second[0], second[2]) == ("peer-02 (parent-back) (synthetic energy)", "rest")
+    later = shown.with_status(running("peer-01", 3, phase="mask"), 2.0)
+    assert cells(later)[1][2] == ""
+    assert ", resting: peer-02" in line(later, 2.0)  # in the round that has closed
+    assert "resting" not in line(later.with_status(running("peer-01", 4), 3.0), 3.0)

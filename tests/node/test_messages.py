@@ -13,6 +13,7 @@ from peerage_crypto.errors import PeerError
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from schedules import kill_at
 from simulator import Simulation, Weather
 
 SENDER = b"s" * 20
@@ -21,12 +22,16 @@ SENDER = b"s" * 20
 @pytest.fixture(scope="module")
 def wire() -> list[m.Message]:
     """Every message of a run in bad weather."""
-    sim = Simulation(5, seed=8, rounds=2, weather=Weather(loss=0.1, delay=(0.001, 0.3))).start()
+    sim = Simulation(5, seed=31, rounds=2, weather=Weather(loss=0.1, delay=(0.001, 0.3))).start()
     victim = next(iter(sim.hosts.values()))
     sim.at(0.07, lambda: sim.crash(victim))
     sim.at(20, lambda: sim.revive(victim))
     sim.run()
-    return [message for _, _, message in sim.wire]
+    screened = Simulation(4, rounds=1, sketches=8).start().run()
+    private = Simulation(10, seed=4, rounds=1, private=True).start()
+    kill_at(private, m.Gradient, 3, 3.0)  # asked for meanwhile; it comes back without its keys, and says so
+    private.run()
+    return [message for _, _, message in [*sim.wire, *screened.wire, *private.wire]]
 
 
 def test_every_message_survives_its_encoding(wire: list[m.Message]) -> None:
@@ -40,7 +45,11 @@ def test_the_run_used_nearly_all_messages(wire: list[m.Message]) -> None:
     assert {k.__name__ for k in get_args(m.Message)} - {type(x).__name__ for x in wire} <= {
         "Abandoned",
         "Abstained",
+        "Gathered",  # in rounds with regional leaders only, as are products
+        "LeavesAsked",  # where sums are too large to be added up by everybody
+        "LeavesTold",
         "PlainNews",
+        "Products",
     }
 
 

@@ -5,8 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save
 from torch import nn
 
+from peerage.config_toml import parse_federation
+from peerage.launch.agree import agreed
+from peerage.learning.architectures import first_model
 from peerage.learning.model import (
     build,
     canonical_bytes,
@@ -89,11 +93,38 @@ def test_safetensors_hold_named_tensors(tmp_path):
     path = tmp_path / "model.safetensors"
     save_safetensors(path, layout(model), to_vector(model), {"round": "3"})
     assert np.array_equal(load_safetensors(path, layout(model)), to_vector(model))
-    with pytest.raises(InputError, match="has no tensor"):
+    with pytest.raises(InputError, match=r"has 1\.weight of shape \(4,\)"):
         load_safetensors(path, layout(build((64,), 10, 0)))
     path.write_bytes(b"nothing")
     with pytest.raises(InputError, match="cannot be read as safetensors"):
         load_safetensors(path, layout(model))
+
+
+def test_a_file_of_other_shapes_or_without_numbers_is_refused_by_name(tmp_path):
+    model, path = build((64,), 10, 0), tmp_path / "model.safetensors"
+    wide = build((64,), 10, 0, hidden=32)
+    save_safetensors(path, layout(wide), to_vector(wide))
+    with pytest.raises(InputError, match=r"has 1\.weight of shape \(32, 64\), and the model of these settings"):
+        load_safetensors(path, layout(model))
+    save_safetensors(path, layout(model), np.full(size(layout(model)), np.nan, np.float32))
+    with pytest.raises(InputError, match="not finite"):
+        load_safetensors(path, layout(model))
+    path.write_bytes(save({name: np.zeros(shape, np.int32) for name, shape in layout(model)}))
+    with pytest.raises(InputError, match=r"has 1\.weight as int32, and a model holds floats"):
+        load_safetensors(path, layout(model))
+
+
+def test_a_federation_begins_from_a_file_and_everybody_has_its_numbers(tmp_path):
+    path, given = tmp_path / "model.safetensors", np.arange(4810, dtype=np.float32)
+    save_safetensors(path, layout(build((64,), 10, 0)), given)
+    started = parse_federation(f'peers = 3\n[model]\nstart = "{path}"\n', where="here")
+    assert np.array_equal(to_vector(first_model(started, (64,), 10)), given)
+    (tmp_path / "run").mkdir()
+    with pytest.raises(InputError, match=r"there is no .*run/model\.safetensors: model\.start names"):
+        agreed(parse_federation(f'peers = 3\n[model]\nstart = "{tmp_path}/run"\n', where="here"))
+    path.rename(tmp_path / "run" / "model.safetensors")
+    kept = agreed(parse_federation(f'peers = 3\n[model]\nstart = "{tmp_path}/run"\n', where="here"))
+    assert kept.model.start == str(tmp_path / "run" / "model.safetensors")
 
 
 def test_the_example_model_runs_and_is_ten_lines():

@@ -67,8 +67,16 @@ def test_a_run_leaves_a_model_its_accounts_and_one_json_document(tmp_path: Path)
     assert told["emissions"]["country"] == "DEU"
     assert (root / "store" / told["aggregate_sha256"]).exists()
     assert load_federation(root / "federation.toml").ledger.engine == "embedded"
-    for name in ("deployment.json", "model.safetensors", "MODEL_CARD.md", "run.log", "chain/chain.jsonl"):
+    for name in (
+        "deployment.json",
+        "estimate.json",
+        "model.safetensors",
+        "MODEL_CARD.md",
+        "run.log",
+        "chain/chain.jsonl",
+    ):
         assert (root / name).stat().st_size > 0
+    assert json.loads((root / "estimate.json").read_text())["peers"] == 5
     for name in ("pid", "journal.jsonl", "metrics.jsonl", "emissions.csv", "log.txt"):
         assert (root / "peers" / "peer-01" / name).exists(), name
     assert stat.S_IMODE((root / "secrets").stat().st_mode) == 0o700

@@ -11,7 +11,11 @@ from peerage.learning.data import Dataset, load
 from peerage.learning.model import build, from_vector, to_vector
 from peerage.learning.scoring import LARGEST_EXPONENT, cosine, integer_direction, novel, path_gradient
 from peerage.learning.trainer import TrainSettings, evaluate, train
-from peerage_crypto.errors import InputError
+from peerage.rounds.aggregation import Grid, update_of
+from peerage.rounds.grid import longest_direction
+from peerage_crypto.fixedpoint import norm_limit
+
+WIDE = Grid(32, 16, 8.0)
 
 
 @pytest.fixture(scope="module")
@@ -92,17 +96,20 @@ def test_parallel_and_zero_steps_do_no_harm():
 @given(
     st.integers(1, 400),
     st.floats(1e-12, 1e12),
-    st.sampled_from([(32, 16, 8.0), (32, 12, 2.0), (64, 24, 100.0)]),
+    st.sampled_from([(16, 6, 4.0), (32, 16, 8.0), (32, 12, 2.0), (64, 24, 100.0), (64, 16, 8.0)]),
     st.integers(0, 2**32),
 )
 def test_opened_numbers_never_wrap(size, scale, ring, seed):
     bits, frac, clip = ring
     rng = np.random.default_rng(seed)
     gbar = rng.standard_normal(size) * scale
-    g, exponent = integer_direction(gbar, rng.bytes(16), ring_bits=bits, frac_bits=frac, clip=clip)
+    grid = Grid(bits, frac, clip)
+    g, exponent = integer_direction(gbar, rng.bytes(16), grid)
     length = np.sqrt(float(sum(int(x) ** 2 for x in g)))
-    longest = 2.0 ** (bits - 1 - frac) / clip
-    assert length <= longest * (1 + 1e-9)
+    longest = longest_direction(grid, size)
+    assert length <= longest
+    assert length * norm_limit(frac, clip, size) < 2 ** (bits - 1)
+    assert np.abs(g).max(initial=0) < 2**31  # what its artefact has room for
     assert exponent <= LARGEST_EXPONENT
     if exponent < LARGEST_EXPONENT:  # as long as it may be, up to one doubling and the rounding's own length
         assert length > longest / 2 - np.sqrt(size) - 1
@@ -111,9 +118,9 @@ def test_opened_numbers_never_wrap(size, scale, ring, seed):
 def test_integers_point_where_the_gradient_points(step):
     model, base, moved, validation = step
     gbar = path_gradient(model, base, moved, validation)
-    g, exponent = integer_direction(gbar, b"seed" * 4)
-    again, _ = integer_direction(gbar, b"seed" * 4)
-    other, _ = integer_direction(gbar, b"diff" * 4)
+    g, exponent = integer_direction(gbar, b"seed" * 4, WIDE)
+    again, _ = integer_direction(gbar, b"seed" * 4, WIDE)
+    other, _ = integer_direction(gbar, b"diff" * 4, WIDE)
     assert np.array_equal(g, again)
     assert not np.array_equal(g, other)
     assert cosine(g, other) > cosine(g, gbar) ** 2 - 1e-3 > 0.99
@@ -121,15 +128,19 @@ def test_integers_point_where_the_gradient_points(step):
 
 
 def test_no_gain_is_no_direction():
-    g, exponent = integer_direction(np.zeros(5), bytes(16))
+    g, exponent = integer_direction(np.zeros(5), bytes(16), WIDE)
     assert (g.tolist(), exponent) == ([0] * 5, 0)
-    assert integer_direction(np.full(5, np.nan), bytes(16))[1] == 0
+    assert integer_direction(np.full(5, np.nan), bytes(16), WIDE)[1] == 0
 
 
-def test_a_ring_without_room_is_refused_with_the_nearest_setting():
-    with pytest.raises(InputError, match="lower frac_bits to 4"):
-        integer_direction(np.ones(3), bytes(16), ring_bits=16, frac_bits=14, clip=8.0)
-    integer_direction(np.ones(3), bytes(16), ring_bits=16, frac_bits=4, clip=8.0)
+def test_an_update_along_g_of_the_greatest_length_does_not_wrap_its_number():
+    grid = Grid(16, 6, 4.0)
+    rng = np.random.default_rng(3)
+    gbar = rng.standard_normal(400)
+    g, _ = integer_direction(gbar, bytes(16), grid)
+    for sign in (1, -1):
+        update = update_of((sign * 1e6 * g).astype(np.float32), np.zeros(400, np.float32), grid, bytes(32))
+        assert 2**13 < abs(int(update.units @ g)) < 2**15
 
 
 def test_cosine_of_nothing():
@@ -137,3 +148,14 @@ def test_cosine_of_nothing():
     assert cosine(zero, zero) == 1.0
     assert cosine(zero, one) == 0.0
     assert cosine(one, -2 * one) == pytest.approx(-1.0)
+
+
+def test_classes_count_alike_where_that_is_asked():
+    """Three rows of one class and one of another: the mean of the two classes' gradients, and no third class's."""
+    model, rng = nn.Linear(4, 3), np.random.default_rng(1)
+    rows = Dataset(rng.random((4, 4), np.float32), np.array([0, 0, 0, 1]), ("a", "b", "c"))
+    base, moved = to_vector(model), np.full(15, 1e-2, np.float32)
+    alike = path_gradient(model, base, moved, rows, classes_alike=True)
+    each = [path_gradient(model, base, moved, rows.take(np.flatnonzero(rows.labels == c))) for c in (0, 1)]
+    assert np.allclose(alike, np.mean(each, axis=0), rtol=1e-12, atol=0)
+    assert not np.allclose(alike, path_gradient(model, base, moved, rows), rtol=1e-3)

@@ -7,7 +7,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from peerage.rounds.aggregation import AUXILIARY
 from peerage.rounds.scoring_step import Scoring, agree, direction_bytes, direction_from, my_openings, ring_direction
 from peerage_crypto.opening import Openings
 from peerage_crypto.statements import sign
@@ -45,7 +44,10 @@ def test_agreement_is_a_cosine_of_at_least_99_hundredths() -> None:
 
 def test_nothing_is_opened_of_the_hidden_counts() -> None:
     _, engines = adopted()
-    assert not ring_direction(G, engines[0].candidate.proven)[:AUXILIARY].any()
+    whole, lane = ring_direction(G, engines[0].candidate.proven), engines[0].federation.ring.lane_words
+    assert lane == 12
+    assert not whole[:lane].any()
+    assert np.array_equal(whole[lane:].view(np.int32), G)
 
 
 def test_the_initiator_takes_only_what_is_signed_for_its_direction() -> None:

@@ -43,7 +43,8 @@ def propose(document: SettlementDocument, proposer: Host, voter: Host) -> list[f
 def honest_document(host: Host) -> SettlementDocument:
     settlement = host.engine.settlement
     dues = tuple(Due(a, str(amount)) for a, amount in sorted(settlement.totals.items()))
-    return SettlementDocument(1, 1, host.engine.head.record, dues, ())
+    steps = settlement.books.steps.digest()
+    return SettlementDocument(1, 1, host.engine.head.record, dues, (), steps, ())
 
 
 def test_a_run_ends_with_one_root_that_a_quorum_signed() -> None:
@@ -70,8 +71,9 @@ def test_an_honest_proposal_gets_a_vote() -> None:
         lambda d: msgspec.structs.replace(d, epoch=2),
         lambda d: msgspec.structs.replace(d, record=sha256(b"other")),
         lambda d: msgspec.structs.replace(d, dues=(Due(d.dues[0].account, "many"),)),
+        lambda d: msgspec.structs.replace(d, steps=sha256(b"other")),
     ],
-    ids=["left-out", "too-much", "another-epoch", "another-record", "no-number"],
+    ids=["left-out", "too-much", "another-epoch", "another-record", "no-number", "other-steps"],
 )
 def test_a_proposal_with_other_numbers_than_mine_gets_none(change: object) -> None:
     _, (a, b, *_) = settling()
@@ -113,7 +115,6 @@ def test_a_signature_of_another_counts_for_nobody() -> None:
 
 def test_who_lost_the_last_word_asks_and_is_told() -> None:
     sim = Simulation(4, rounds=1)
-    deaf = list(sim.hosts.values())[2]
     lost: list[m.Message] = []
 
     def swallow(_s: Simulation, _h: Host, effect: fx.Effect) -> list[fx.Effect]:
@@ -122,9 +123,61 @@ def test_who_lost_the_last_word_asks_and_is_told() -> None:
             return []
         return [effect]
 
-    for host in sim.hosts.values():
-        if host is not deaf:
-            sim.cheats[host.account.address] = swallow
+    sim.cheats |= dict.fromkeys(sim.hosts, swallow)
     sim.start().run()
     assert lost
     assert all(h.finished for h in sim.hosts.values())
+
+
+# -- what the chain proved wrong ---------------------------------------------------------------------------------------
+
+
+def test_a_round_that_was_voided_is_paid_by_nobody() -> None:
+    sim, hosts = settling()
+    for host in hosts:
+        sim.event(host, fx.RoundVoided(host.engine.history[0].standing.record))
+    sim.run()
+    invariants.check(sim)
+    assert {root.total for root, _, _ in sim.published} == {0}
+
+
+def test_who_has_not_heard_of_it_yet_gets_no_vote_and_no_blame() -> None:
+    _, (a, b, *_) = settling()
+    b.engine.handle(fx.RoundVoided(a.engine.head.record))
+    said = propose(honest_document(a), a, b)
+    assert not faults(said)
+    assert not [e for e in said if isinstance(e, fx.Send)]
+    a.engine.handle(fx.RoundVoided(a.engine.head.record))
+    document = msgspec.structs.replace(honest_document(a), voided=(a.engine.head.record,))
+    assert [type(e.message) for e in propose(document, a, b) if isinstance(e, fx.Send)] == [m.RewardVote]
+
+
+def test_what_another_branch_voids_changes_nothing() -> None:
+    _, (a, *_) = settling()
+    before = a.engine.settlement.books
+    a.engine.handle(fx.RoundVoided(sha256(b"a record on which nobody here stands")))
+    assert a.engine.settlement.books == before
+
+
+def test_a_root_that_was_voided_is_published_anew_with_other_numbers() -> None:
+    sim = Simulation(4, rounds=2)
+    wrong: list[fx.Publish] = []
+
+    def refuse(_s: Simulation, host: Host, effect: fx.Effect) -> list[fx.Effect]:
+        """The chain takes the root, then somebody shows that it pays a voided round."""
+        if not isinstance(effect, fx.Publish) or host.engine.voided:
+            return [effect]
+        record = host.engine.history[0].standing.record
+        for other in () if wrong else sim.hosts.values():
+            sim.at(0.05, lambda o=other: sim.event(o, fx.RoundVoided(record)))
+            sim.at(0.06, lambda o=other: sim.event(o, fx.RootVoided()))
+        wrong.append(effect)
+        return []
+
+    sim.cheats |= dict.fromkeys(sim.hosts, refuse)
+    sim.start().run()
+    assert all(h.finished for h in sim.hosts.values())
+    assert len({effect.root for effect in wrong}) == 1
+    (anew,) = {root for root, _, _ in sim.published}
+    assert 0 < anew.total < wrong[0].root.total
+    assert anew.steps != wrong[0].root.steps

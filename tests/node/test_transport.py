@@ -15,6 +15,22 @@ def test_an_endpoint_reads_as_it_is_written(text):
     assert str(parse_endpoint(text)) == text
 
 
+HEX = "0x" + "ab" * 20
+
+
+@pytest.mark.parametrize("text", ["tcp://127.0.0.1:40001/40002/40003", f"relay:{HEX}", f"relay:{HEX},0x{'cd' * 20}"])
+def test_an_endpoint_says_who_forwards(text):
+    assert str(parse_endpoint(text)) == text
+
+
+def test_an_endpoint_that_nobody_can_dial_has_relays_and_no_ports():
+    assert parse_endpoint(f"relay:{HEX.upper().replace('0X', '0x')}") == Endpoint("", 0, 0, via=(b"\xab" * 20,))
+
+
+def test_the_longest_endpoint_fits_the_registry():
+    assert len("relay:" + ",".join([HEX] * 4)) <= 255
+
+
 def test_an_endpoint_names_two_doors():
     endpoint = parse_endpoint("tcp://127.0.0.1:40001/40002")
     assert endpoint == Endpoint("127.0.0.1", 40001, 40002)
@@ -44,6 +60,17 @@ def test_an_endpoint_names_two_doors():
         "tcp://127.0.0.1:1/2\n",
         "tcp://127.0.0.1:١/2",  # noqa: RUF001
         "tcp://" + "a" * 300 + ":1/2",
+        "tcp://127.0.0.1:1/2/0",
+        "tcp://127.0.0.1:1/2/2",
+        "tcp://127.0.0.1:1/2/3/4",
+        "relay:",
+        "relay:0x" + "ab" * 19,
+        "relay:0x" + "ab" * 21,
+        "relay:" + "ab" * 20,
+        "relay:0x" + "ab" * 20 + ",",
+        "relay:0x" + "ab" * 20 + ", 0x" + "cd" * 20,
+        "relay:" + ",".join(["0x" + "ab" * 20] * 2),
+        "relay:" + ",".join("0x" + f"{n:02x}" * 20 for n in range(5)),
     ],
 )
 def test_any_other_endpoint_is_refused_with_a_sentence(text):

@@ -56,6 +56,15 @@ interface IRoundLedger {
     /// @return record Its name.
     function recordRound(Round calldata round) external returns (bytes32 record);
 
+    /// @notice Record several rounds in one transaction; those that are recorded already are skipped, so that whoever is
+    /// first spoils nobody's batch. A later one may stand on an earlier one.
+    /// @param batch What to record, parents before children.
+    /// @return records Their names, the skipped ones' too.
+    function recordRounds(Round[] calldata batch) external returns (bytes32[] memory records);
+
+    /// @notice The peer that recorded a record; zero if it is not on the ledger or behind the window.
+    function posterOf(uint64 round, bytes32 record) external view returns (address);
+
     /// @notice Whether a record is on the ledger and inside the window.
     function isRecorded(uint64 round, bytes32 record) external view returns (bool);
 

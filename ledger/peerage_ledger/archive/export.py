@@ -1,60 +1,37 @@
-"""Writes `chain/chain.jsonl` while a run is going on: everything an auditor needs of the chain once it has stopped."""
+"""Writes `chain/chain.jsonl` while a run is going on, or all of it afterwards: what an auditor needs of the chain."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
-from typing import TYPE_CHECKING, Any, Final
+import time
+from typing import TYPE_CHECKING, Final
 
-import msgspec
-
-from peerage_crypto.digest import sha256
-from peerage_crypto.errors import ChainError, InputError, Unreachable
-from peerage_ledger import rawtx
-from peerage_ledger.archive.lines import (
-    FIRST_PREV,
-    BlockLine,
-    CodeLine,
-    DeploymentLine,
-    EndLine,
-    Line,
-    Log,
-    ReceiptLine,
-    ResumeLine,
-    RewindLine,
-    TransactionLine,
-)
+from peerage_crypto.errors import ChainError, Unreachable
+from peerage_ledger.archive.fetch import Fetcher
+from peerage_ledger.archive.writer import ChainWriter
 from peerage_ledger.devnets import follow
-from peerage_ledger.rpc import NotAnEvm, Rpc, connect
+from peerage_ledger.rpc import NONSENSE, NotAnEvm, connect
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from peerage_ledger.deployment import Deployment
-    from peerage_ledger.devnets.follow import Block
+
+    Told = Callable[[int, int], None]  # blocks read so far, of how many
 
 FOLLOW_SECONDS: Final = 0.5
-_HASHES_KEPT: Final = 4096  # how far back a rewind is traced block by block
 
 
 class ChainExport:
     """Follows a chain into a file from its own thread. `finish` writes the rest and seals it."""
 
     def __init__(self, deployment: Deployment, path: Path, *, rpc_url: str = "") -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._deployment, self._url = deployment, rpc_url or deployment.rpc
-        self._prev, self._blocks, self._transactions = FIRST_PREV, 0, 0
-        self._hashes: dict[int, str] = {}
-        self._next = deployment.start_block
-        resumed = self._recall(path)
-        self._file = path.open("ab")
-        self._rpc: Rpc | None = None
-        if resumed:
-            self._write(ResumeLine())
-        else:
-            self._write(DeploymentLine(deployment=msgspec.json.decode(deployment.to_json())))
-        self._codes_written = resumed
+        self._writer = ChainWriter(deployment, path)
+        self._codes_written = self._writer.resumed
+        self._fetcher: Fetcher | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="chain-export", daemon=True)
         self._thread.start()
@@ -67,113 +44,74 @@ class ChainExport:
         self._thread.join()
         try:
             self._catch_up()
+        except NONSENSE as error:
+            raise ChainError(f"{self._url} gave an answer that makes no sense: {error!r}") from error
         finally:
-            self._write(EndLine(blocks=self._blocks, transactions=self._transactions))
-            os.fsync(self._file.fileno())
-            self._file.close()
-
-    def _recall(self, path: Path) -> bool:
-        """Continue a file of an earlier run: where its chain of lines stands, and which blocks it has."""
-        if not path.exists() or path.stat().st_size == 0:
-            return False
-        raw = path.read_bytes()
-        whole = raw[: raw.rfind(b"\n") + 1]
-        if whole != raw:
-            os.truncate(path, len(whole))  # torn by a crash
-        for number, line in enumerate(whole.splitlines(), 1):
-            try:
-                value: Line = msgspec.json.decode(line, type=Line)
-            except msgspec.DecodeError as error:
-                raise InputError(f"{path}, line {number}: {error}; choose another --out") from None
-            self._count(value)
-            self._prev = sha256(line).hex()
-        return bool(whole)
-
-    def _count(self, line: Line) -> None:
-        match line:
-            case BlockLine():
-                self._blocks += 1
-                self._hashes[line.number] = line.hash
-                self._next = line.number + 1
-                self._hashes.pop(line.number - _HASHES_KEPT, None)
-            case TransactionLine():
-                self._transactions += 1
-            case RewindLine():
-                self._next = line.above + 1
-            case _:
-                pass
-
-    def _write(self, line: Line) -> None:
-        raw = msgspec.json.encode(msgspec.structs.replace(line, prev=self._prev))
-        self._file.write(raw + b"\n")
-        self._prev = sha256(raw).hex()
-        self._count(line)
+            self._writer.seal()
 
     def _work(self) -> None:
         while not self._closing.wait(FOLLOW_SECONDS):
-            with contextlib.suppress(Unreachable, ChainError, NotAnEvm):
+            with contextlib.suppress(Unreachable, ChainError, NotAnEvm, *NONSENSE):
                 self._catch_up()
 
     def _catch_up(self) -> None:
-        if self._rpc is None:
-            self._rpc = connect(self._url, self._deployment.chain_id)
-        self._write_codes(self._rpc)
-        last = follow.height(self._rpc)
-        self._unwind(self._rpc)
-        while self._next <= last:
-            found = follow.blocks(self._rpc, self._next, last, receipts=True)
-            if not found:
-                return
-            for block in found:
-                if self._hashes.get(block.number - 1, block.parent[2:]) != block.parent[2:]:
-                    return  # rewound while we read: the next look unwinds
-                self._write_block(block)
-            self._file.flush()
+        if self._fetcher is None:
+            rpc = connect(self._url, self._deployment.chain_id)
+            self._fetcher = Fetcher(rpc, self._pause, patience=0)  # the next look is our patience
+        self._codes_written = self._codes_written or _write_codes(self._fetcher, self._writer, self._deployment)
+        _follow(self._fetcher, self._writer)
 
-    def _write_codes(self, rpc: Rpc) -> None:
-        if self._codes_written:
-            return
-        for name, address in self._deployment.addresses().items():
-            code = rpc.call("eth_getCode", "0x" + address.hex(), "latest")
-            self._write(CodeLine(contract=name, address=address.hex(), code=code[2:]))
-        self._codes_written = True
-
-    def _unwind(self, rpc: Rpc) -> None:
-        """Find the newest block of ours that the chain still has."""
-        top = self._next - 1
-        number = top
-        while number in self._hashes:
-            name = follow.block_hash(rpc, number)
-            if name is not None and name[2:] == self._hashes[number]:
-                break
-            number -= 1
-        if number < top:
-            for void in range(number + 1, top + 1):
-                self._hashes.pop(void, None)
-            self._write(RewindLine(above=number))
-
-    def _write_block(self, block: Block) -> None:
-        timestamp = int(block.fields["timestamp"], 16)
-        parent = block.parent[2:]
-        self._write(
-            BlockLine(number=block.number, hash=block.hash[2:], parent=parent, timestamp=timestamp, header=block.fields)
-        )
-        for raw, receipt in zip(block.raws, block.receipts, strict=True):
-            name = rawtx.transaction_hash(raw).hex()
-            self._write(TransactionLine(block=block.number, hash=name, raw=raw.hex()))
-            self._write(_receipt(name, receipt))
+    def _pause(self, seconds: float) -> None:
+        self._closing.wait(seconds)
 
 
-def _receipt(name: str, told: dict[str, Any]) -> ReceiptLine:
-    logs = [
-        Log(address=log["address"][2:].lower(), topics=[t[2:] for t in log["topics"]], data=log["data"][2:])
-        for log in told["logs"]
-    ]
-    return ReceiptLine(
-        transaction=name,
-        status=int(told["status"], 16),
-        gas_used=int(told["gasUsed"], 16),
-        cumulative_gas=int(told["cumulativeGasUsed"], 16),
-        created=(told.get("contractAddress") or "0x")[2:].lower(),
-        logs=logs,
-    )
+def export_all(
+    deployment: Deployment, path: Path, rpc_url: str, *, pause: Callable[[float], None] = time.sleep, told: Told
+) -> None:
+    """The whole history from a node, written and sealed; goes on where an earlier, interrupted call stopped.
+
+    `told` hears of each piece. ChainError and Unreachable leave what was read for the next call.
+    """
+    fetcher = Fetcher.reach(rpc_url, deployment.chain_id, pause)
+    writer = ChainWriter(deployment, path)
+    try:
+        if not writer.resumed:
+            _write_codes(fetcher, writer, deployment)
+        _follow(fetcher, writer, told)
+        writer.seal()
+    except NONSENSE as error:
+        raise ChainError(f"{rpc_url} gave an answer that makes no sense: {error!r}") from error
+    finally:
+        writer.close()
+
+
+def _write_codes(fetcher: Fetcher, writer: ChainWriter, deployment: Deployment) -> bool:
+    for name, address in deployment.addresses().items():
+        code = fetcher.call("eth_getCode", "0x" + address.hex(), "latest")
+        writer.code(name, address, bytes.fromhex(code[2:]))
+    return True
+
+
+def _follow(fetcher: Fetcher, writer: ChainWriter, told: Told = lambda _done, _all: None) -> None:
+    last = fetcher.height()
+    _unwind(fetcher, writer)
+    first = writer.next
+    for block in fetcher.blocks(first, last):
+        if writer.hashes.get(block.number - 1, block.parent[2:]) != block.parent[2:]:
+            return  # rewound while we read: the next look unwinds
+        writer.block(block)
+        writer.flush()
+        told(block.number + 1 - first, last + 1 - first)
+
+
+def _unwind(fetcher: Fetcher, writer: ChainWriter) -> None:
+    """Find the newest block of ours that the chain still has."""
+    top = writer.next - 1
+    number = top
+    while number in writer.hashes:
+        name = follow.block_hash(fetcher.rpc, number)
+        if name is not None and name[2:] == writer.hashes[number]:
+            break
+        number -= 1
+    if number < top:
+        writer.rewind(number)

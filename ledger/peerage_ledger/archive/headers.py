@@ -43,7 +43,10 @@ def transactions_root(raws: Sequence[bytes]) -> bytes:
 
 
 def receipts_roots(raws: Sequence[bytes], receipts: Sequence[ReceiptLine]) -> frozenset[bytes]:
-    """What the header may say: Ganache writes a failed transaction's status as a zero byte, all others as nothing."""
+    """What the header may say: Ganache writes a failed transaction's status as a zero byte, all others as nothing.
+
+    ValueError for a receipt that no block can hold.
+    """
     return frozenset(_receipts_root(raws, receipts, failed) for failed in (b"", b"\0"))
 
 
@@ -51,6 +54,8 @@ def _receipts_root(raws: Sequence[bytes], receipts: Sequence[ReceiptLine], faile
     """Receipts carry the type of their transaction before them (EIP-2718), none for a legacy one."""
     items: list[bytes] = []
     for raw, receipt in zip(raws, receipts, strict=True):
+        if receipt.cumulative_gas < 0:
+            raise ValueError("gas below zero")
         logs = [
             [bytes.fromhex(log.address), [bytes.fromhex(t) for t in log.topics], bytes.fromhex(log.data)]
             for log in receipt.logs

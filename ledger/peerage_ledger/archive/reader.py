@@ -14,7 +14,7 @@ from peerage_crypto.errors import InputError
 from peerage_ledger import events, rawtx
 from peerage_ledger.archive import headers, lines
 from peerage_ledger.archive.reading import Problem, Reading, read_lines
-from peerage_ledger.contracts import NAMES, BadEncoding, contract
+from peerage_ledger.contracts import NAMES, OPTIONAL, BadEncoding, contract
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -138,7 +138,7 @@ def _proof(block: lines.BlockLine, known: list[tuple[bytes, lines.ReceiptLine]])
     try:
         receipts = headers.receipts_roots(raws, [receipt for _, receipt in known])
     except ValueError:
-        return f"block {block.number} has a receipt that is not hex"
+        return f"block {block.number} has a receipt that no block can hold"
     if block.header["receiptsRoot"] not in {"0x" + root.hex() for root in receipts}:
         return f"block {block.number} holds other receipts than its header commits to"
     return ""
@@ -189,7 +189,7 @@ def _transaction(
 
 def _meaning(signed: rawtx.Transaction, by_address: dict[bytes, str]) -> tuple[str, str, dict[str, Any]]:
     if signed.to is None:
-        for name in NAMES:
+        for name in (*NAMES, *OPTIONAL):
             if signed.data.startswith(contract(name).bytecode):
                 return name, "constructor", {}
         return "", "", {}

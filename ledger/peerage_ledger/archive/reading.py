@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
 from peerage_crypto.digest import sha256
 from peerage_crypto.errors import InputError
 from peerage_ledger.archive import lines
-from peerage_ledger.contracts import NAMES, contract
+from peerage_ledger.contracts import contract
 from peerage_ledger.deployment import Deployment
 
 
@@ -21,6 +21,8 @@ class Problem:
     line: int
     sentence: str
 
+
+UNSEALED: Final = "the record has no sealed end"
 
 _ByBlock: TypeAlias = "dict[int, list[tuple[int, lines.TransactionLine]]]"
 
@@ -36,6 +38,9 @@ class Reading:
     transactions: _ByBlock = field(default_factory=dict[int, list[tuple[int, lines.TransactionLine]]])
     receipts: dict[str, tuple[int, lines.ReceiptLine]] = field(default_factory=dict[str, tuple[int, lines.ReceiptLine]])
     rewinds: int = 0
+    gone: list[tuple[lines.BlockLine, tuple[lines.TransactionLine, ...]]] = field(
+        default_factory=list[tuple[lines.BlockLine, tuple[lines.TransactionLine, ...]]]
+    )  # blocks that the chain took back, with what was in them
     counted: list[int] = field(default_factory=lambda: [0, 0])
     sealed: bool = False
 
@@ -49,7 +54,7 @@ def read_lines(raw: bytes) -> Reading:
     for number, line in enumerate(body, 1):
         try:
             value: lines.Line = msgspec.json.decode(line, type=lines.Line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             reading.problems.append(Problem(number, f"cannot be read: {error}"))
         else:
             if value.schema != lines.SCHEMA:
@@ -59,7 +64,7 @@ def read_lines(raw: bytes) -> Reading:
             _take(reading, number, value)
         prev = sha256(line).hex()
     if not reading.sealed:
-        reading.problems.append(Problem(len(body), "the record has no sealed end"))
+        reading.problems.append(Problem(len(body), UNSEALED))
     return reading
 
 
@@ -110,9 +115,11 @@ def _take_block(reading: Reading, number: int, line: lines.BlockLine) -> None:
 def _rewind(reading: Reading, above: int) -> None:
     reading.rewinds += 1
     for void in [n for n in reading.blocks if n > above]:
-        del reading.blocks[void]
-        for _, gone in reading.transactions.pop(void, []):
-            reading.receipts.pop(gone.hash, None)
+        _, block = reading.blocks.pop(void)
+        lost = tuple(line for _, line in reading.transactions.pop(void, []))
+        reading.gone.append((block, lost))
+        for line in lost:
+            reading.receipts.pop(line.hash, None)
 
 
 def _take_code(reading: Reading, number: int, line: lines.CodeLine) -> None:
@@ -122,7 +129,7 @@ def _take_code(reading: Reading, number: int, line: lines.CodeLine) -> None:
         reading.problems.append(Problem(number, "code or address is not hex"))
         return
     placed = {} if reading.deployment is None else reading.deployment.addresses()
-    if line.contract not in NAMES or placed.get(line.contract) != address:
+    if line.contract not in placed or placed[line.contract] != address:
         reading.problems.append(Problem(number, f"{line.contract} is not where the deployment says"))
     elif not contract(line.contract).is_code(code):
         reading.problems.append(Problem(number, f"the code is not this version's {line.contract}"))

@@ -17,7 +17,9 @@ from peerage_ledger.events import (
     ContractEvent,
     RewardClaimed,
     RootPublished,
+    RootVoided,
     RoundRecorded,
+    RoundVoided,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ class History:
     registered: frozenset[bytes] = frozenset()
     records: dict[bytes, RoundRecord] = field(default_factory=dict)
     recorders: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
-    published: list[RootPublished] = field(default_factory=list[RootPublished])
+    published: list[RootPublished] = field(default_factory=list[RootPublished])  # those that were not voided
+    voided: set[bytes] = field(default_factory=set[bytes])  # records of rounds that pay nothing
     claims: list[RewardClaimed] = field(default_factory=list[RewardClaimed])
     funded: int = 0
     gas: int = 0
@@ -98,6 +101,10 @@ def _remember(history: History, event: ContractEvent) -> None:
             history.recorders[hash_] = sender
         case RootPublished():
             history.published.append(event)
+        case RootVoided():
+            history.published.pop()
+        case RoundVoided(record):
+            history.voided.add(record)
         case RewardClaimed():
             history.claims.append(event)
         case _:
@@ -132,7 +139,7 @@ def _check_built(contracts: Contracts, deployment: Deployment, history: History,
     history.funded = vault.funded
     if rounds.federation != deployment.federation:
         book.find("deployment", "the round ledger was built for another federation than deployment.json names")
-    other = [name for name in NAMES if deployment.code_hashes.get(name) != _code_hash(name)]
+    other = [name for name in deployment.addresses() if deployment.code_hashes.get(name) != _code_hash(name)]
     if other:
         book.find("deployment", f"deployment.json names another code for {', '.join(other)}")
     if registry.min_stake != deployment.min_stake:
@@ -158,4 +165,4 @@ def _code_hash(name: str) -> bytes:
 
 def _core(deployment: Deployment) -> tuple[object, ...]:
     d = deployment
-    return (d.chain_id, d.federation, d.token, d.registry, d.ledger, d.vault, d.min_stake, d.pool)
+    return (d.chain_id, d.federation, d.addresses(), d.min_stake, d.pool)

@@ -70,8 +70,23 @@ class Notebook:
     def count(self, what: str, number: int = 1) -> None:
         self.counts[what] += number
 
+    def add(self, other: Notebook) -> None:
+        """Everything that another one holds."""
+        self.findings |= other.findings
+        self.notes |= other.notes
+        self.counts.update(other.counts)
+
+    def in_order(self) -> tuple[Finding, ...]:
+        """The findings by round, those of none first."""
+        return tuple(sorted(self.findings, key=_order))
+
     def has(self, code: str) -> bool:
         return any(finding.code == code for finding in self.findings)
+
+
+def _order(finding: Finding) -> tuple[int, str, bytes, str]:
+    round_ = -1 if finding.round is None else finding.round
+    return (round_, finding.code, finding.peer or b"", finding.sentence)
 
 
 def name_of(peer: bytes) -> str:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = 1
 FIRST_PREV: Final = "00" * 32
-ONCE: Final = frozenset({"ShareKeys", "MaskedUpdate", "Vote", "Abstention", "ResultAck", "Opening"})  # per session
+ONCE: Final = frozenset(  # per session
+    {"ShareKeys", "MaskedUpdate", "Vote", "Abstention", "ResultAck", "PathGradient", "Opening"}
+)
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from peerage_ledger.audit.chain import History, replay
 from peerage_ledger.audit.compare import collect_statements, judge_rounds
 from peerage_ledger.audit.findings import Finding, Notebook, RoundCheck, name_of
 from peerage_ledger.audit.journal import Journal, Signatures, check_ends, check_journalled, read_journal
-from peerage_ledger.audit.pay import Accounts, settle
+from peerage_ledger.audit.pay import NO_ACCOUNTS, Accounts, settle
 from peerage_ledger.audit.plain import collect_merges, judge_merges, references
 from peerage_ledger.audit.prologue import judge_prologue
 from peerage_ledger.audit.rounds import Rounds, ground_of, no_rounds
@@ -50,15 +50,15 @@ class Judgement:
         """The last aggregate; empty without one."""
         if self.plain is not None:
             return self.plain.final
-        return self.accounts.line[-1].standing.aggregate if self.accounts.line else b""
+        return self.accounts.line[-1].aggregate if self.accounts.line else b""
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        return tuple(sorted(self.book.findings, key=_order))
+        return self.book.in_order()
 
     @property
     def checks(self) -> tuple[RoundCheck, ...]:
-        return tuple(sorted(self.rounds.checks.values(), key=lambda check: (check.round, check.record)))
+        return tuple(sorted(self.rounds.checks, key=lambda check: (check.round, check.record)))
 
 
 def judge(case: CaseFile, maths: Mathematics, book: Notebook | None = None) -> Judgement:
@@ -73,7 +73,7 @@ def judge(case: CaseFile, maths: Mathematics, book: Notebook | None = None) -> J
     before = judge_prologue(case, history, journals, book)
     _check_signatures([rounds, *before], journals, book)
     accounts = settle(case, history, rounds, journals, book)
-    check_ends(journals, case.lost, finished=bool(history.published), book=book)
+    check_ends(journals, case.lost, finished=accounts.settled_rounds == case.terms.rounds, book=book)
     _check_files(case, [rounds, *before], accounts, book)
     return Judgement(book, history, rounds, accounts, journals)
 
@@ -94,7 +94,7 @@ def _judge_plain(
     for published in history.published:
         book.find("reward-root", f"the chain pays {published.reward.total} for rounds that pay nobody")
     check_ends(journals, case.lost, finished=any(j.sealed_end for j in journals), book=book)
-    accounts = Accounts((), (), (), {}, None, {})
+    accounts = NO_ACCOUNTS
     empty.referenced |= references(told)
     _check_files(case, [empty, *before], accounts, book)
     return Judgement(book, history, empty, accounts, journals, told)
@@ -148,16 +148,12 @@ def _compare_signatures(from_rounds: Signatures, journals: Sequence[Journal], bo
 def _check_files(case: CaseFile, all_rounds: Sequence[Rounds], accounts: Accounts, book: Notebook) -> None:
     """Artefacts whose file holds other bytes than its name says, blamed on the round and peer they belong to."""
     known = {artefact: what for rounds in all_rounds[::-1] for artefact, what in rounds.referenced.items()}
-    if accounts.settled is not None:
-        known[accounts.settled.artefact] = ("settlement", len(accounts.line), None)
-        known |= {e: ("emission record", len(accounts.line), peer) for peer, e in accounts.settled.emissions}
+    for epoch in accounts.epochs:
+        if epoch.document is not None:
+            known[epoch.document.artefact] = ("settlement", epoch.end, None)
+            known |= {e: ("emission record", epoch.end, peer) for peer, e in epoch.document.emissions}
     for artefact in sorted(case.misnamed):
         what, round_, peer = known.get(artefact, ("artefact", None, None))
         sentence = f"store/{artefact.hex()} ({what}) does not hold the bytes that its name is the hash of"
         book.find("store-misnamed", sentence, round_=round_, peer=peer)
     book.count("artefacts", len(case.store))
-
-
-def _order(finding: Finding) -> tuple[int, str, bytes, str]:
-    round_ = -1 if finding.round is None else finding.round
-    return (round_, finding.code, finding.peer or b"", finding.sentence)

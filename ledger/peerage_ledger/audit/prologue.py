@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from peerage_crypto.digest import sha256
+from peerage_crypto.masking import total_of
 from peerage_ledger.audit.findings import Notebook
 from peerage_ledger.audit.rounds import Rounds, judge_named
 
@@ -33,8 +36,11 @@ def judge_prologue(case: CaseFile, history: History, journals: Sequence[Journal]
         book.find(finding.code, f"statistics round: {finding.sentence}", round_=0, peer=finding.peer)
     for what in ("masked vectors", "opened numbers"):
         book.count(what, apart.counts[what])
-    for judged in rounds.judged.values():
-        if sha256(prologue.derive(judged.update_sum)) != prologue.artefact:
+    for told in rounds.judged.values():
+        ring = prologue.terms.ring
+        words = np.frombuffer(case.store[told.transcript.sum_artefact], ring.dtype.newbyteorder("<"))
+        sums = words.astype(ring.dtype).reshape(len(told.groups), -1)
+        if sha256(prologue.derive(total_of(list(sums), ring))) != prologue.artefact:
             sentence = "the scale that the sessions are bound to does not follow from the sum of the statistics round"
             book.find("standardiser", sentence, round_=0)
     return [rounds]

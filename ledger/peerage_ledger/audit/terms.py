@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from peerage_crypto.buckets import FLAT, Grouping
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -12,12 +14,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from peerage_crypto.fixedpoint import Ring
+    from peerage_crypto.sketch_terms import Sketching
     from peerage_ledger.archive.reader import ChainArchive
+    from peerage_ledger.audit.told import Memory
     from peerage_ledger.deployment import Deployment
-    from peerage_ledger.judgement import Judged, Standing
+    from peerage_ledger.judgement import Judged, Merge, Standing, Turns
     from peerage_ledger.plain_judgement import Mean
 
     Vector = NDArray[np.float32]
+
+
+def no_turns(_: frozenset[bytes]) -> Turns | None:
+    """Everybody takes part in each round."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +44,42 @@ class Terms:
     ring: Ring
     frac_bits: int
     clip: float
-    auxiliary: int
     novelty: int
     cap: int
     window: int
     pool: int
+    epoch: int = 0  # rounds after which pay is settled; 0: once
+    grouping: Grouping = FLAT
+    sketches: Sketching | None = None
+    crossfit: bool = False  # validation is private
+    audited: bool = False  # random pairs show the keys of their masks
+    turns: Callable[[frozenset[bytes]], Turns | None] = no_turns  # by round, of the registered peers
+    whole: bool = False  # a round takes all registered peers or none
 
 
 class Mathematics(Protocol):
     """What rounds compute with floating point: the merge, and the direction g of a round's public path."""
 
-    def merge(self, model: Vector, step: Vector, total: NDArray[np.unsignedinteger], members: int, /) -> Vector | str:
-        """The aggregate that follows from a sum, or why none does."""
+    @property
+    def merge(self) -> Merge:
+        """The aggregate that follows from the sums of the buckets, or why none does."""
+        ...
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the merge has a state that only the sums of all rounds before can tell."""
         ...
 
     def direction(
         self, parent: Standing, judged: Judged, applied: Sequence[Vector], /
     ) -> tuple[NDArray[np.int64], int] | None:
         """(g, exponent) as the auditor finds it; `applied` newest first. None: it cannot be computed here."""
+        ...
+
+    def cross_directions(
+        self, sums: tuple[NDArray[np.int64], NDArray[np.int64]], seed: bytes, applied: Sequence[Vector], /
+    ) -> tuple[NDArray[np.int64], int]:
+        """The same where validation is private, from the sums of both halves' path gradients: two rows, exact."""
         ...
 
 
@@ -78,6 +105,12 @@ class Settled:
     record: bytes
     dues: tuple[tuple[bytes, int], ...]
     emissions: tuple[tuple[bytes, bytes], ...]
+    steps: bytes = bytes(32)
+    voided: tuple[bytes, ...] = ()
+
+
+def silence(what: str, done: int, of: int, /) -> None:
+    """Nobody wants to hear how far it is."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +119,8 @@ class CaseFile:
 
     `journals`: name -> raw bytes; `accounts`: name -> the address it should be of, where somebody claims to know;
     `keep`: for how many rounds masked vectors are kept (None: for all); `pruned`: artefacts that somebody says were
-    deleted after their time; `lost`: peers that ended unasked; `misnamed`: artefact ids whose file holds other bytes.
+    deleted after their time; `lost`: peers that ended unasked; `misnamed`: artefact ids whose file holds other bytes;
+    `told` hears how far the audit is: of what, how many, out of how many.
     """
 
     terms: Terms
@@ -102,3 +136,5 @@ class CaseFile:
     misnamed: frozenset[bytes] = frozenset()
     prologue: Prologue | None = None
     mean: Mean | None = None  # plain exchange: how models are averaged
+    memory: Memory | None = None  # what an earlier audit found
+    told: Callable[[str, int, int], None] = silence

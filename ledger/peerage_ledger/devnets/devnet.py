@@ -23,6 +23,7 @@ from peerage_crypto.errors import ChainError, InputError, OurError, Unreachable
 from peerage_ledger.devnets import engines, guard
 from peerage_ledger.devnets.engines import Engine
 from peerage_ledger.devnets.evm_genesis import write_genesis
+from peerage_ledger.devnets.nudge import Nudge
 from peerage_ledger.devnets.tx_journal import TransactionJournal
 from peerage_ledger.rpc import NotAnEvm, Rpc, connect
 
@@ -54,6 +55,7 @@ class Devnet:
         self.engine = "url" if engine is None else engine.value
         self.chain_id, self.port, self.rpc_url, self.state = chain_id, port, url, state
         self.restarts = 0
+        self._nudge = Nudge()
         self._kind, self._accounts, self._revive = engine, dict(accounts), revive_seconds
         self._guard: subprocess.Popen[bytes] | None = None
         self.pid: int | None = None  # of the engine itself, not of its guard
@@ -93,6 +95,11 @@ class Devnet:
             self._start()
             self.restarts += 1
             self._down_on_purpose = False
+
+    def keep(self) -> None:
+        """Whatever is on the chain now survives a kill: its transactions are in the journal when this returns."""
+        with self._lock:
+            self._follow()
 
     def alive(self) -> bool:
         return self._guard is not None and self._guard.poll() is None
@@ -214,6 +221,8 @@ class Devnet:
     def _follow(self) -> None:
         if self._journal is not None and self._rpc is not None and self.alive():
             self._journal.follow(self._rpc)
+            if self._kind is Engine.ANVIL:
+                self._nudge.look(self._rpc)
 
 
 def start(

@@ -38,7 +38,7 @@ class Door:
     def answer(self, body: bytes) -> bytes:
         try:
             request = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return json.dumps(_error(None, -32700, "parse error")).encode()
         if isinstance(request, list):
             if not 0 < len(request) <= MAX_BATCH:

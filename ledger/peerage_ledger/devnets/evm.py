@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -25,6 +26,10 @@ from rlp.exceptions import RLPException  # type: ignore[import-untyped]  # ships
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+# py-evm lifts Python's recursion limit to 100,000 as it is imported; at that depth a parser in C, such as json's, runs
+# off its stack and takes the process with it. Our contracts call each other a few levels deep.
+sys.setrecursionlimit(5_000)
 
 GAS_LIMIT: Final = 30_000_000
 ZERO_ADDRESS: Final = b"\0" * 20
@@ -175,7 +180,10 @@ class EmbeddedChain:
         return high
 
     def _simulate(self, sender: bytes, to: bytes, data: bytes, value: int, gas: int, number: int | None) -> PyEvm:
-        vm = self._chain.get_vm(self._chain.header if number is None else self.blocks[number].header)
+        header = self.blocks[number].header if number is not None else self._chain.header
+        if number is None:  # py-evm stamps it with its own clock, behind which evm_increaseTime may be
+            header = header.copy(timestamp=self.next_time(int(header.timestamp)))
+        vm = self._chain.get_vm(header)
         state = vm.state
         price = state.base_fee
         state.set_balance(sender, max(state.get_balance(sender), _RICH))

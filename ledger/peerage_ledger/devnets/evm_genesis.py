@@ -44,7 +44,7 @@ def read_genesis(state: Path, chain_id: int) -> Genesis:
         genesis = msgspec.json.decode(path.read_bytes(), type=Genesis)
     except FileNotFoundError:
         raise InputError(f"{path}: no genesis here; start the devnet with `peerage devnet`") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path}: not a genesis file ({error}); give another state folder") from None
     if genesis.chain_id != chain_id:
         raise InputError(f"{path}: made for chain id {genesis.chain_id}, not {chain_id}; give another state folder")

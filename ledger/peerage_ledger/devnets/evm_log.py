@@ -46,9 +46,11 @@ class RawLog:
                 if not line.endswith(b"\n"):
                     return  # torn by a crash: nobody was told about it
                 try:
-                    yield msgspec.json.decode(line, type=Entry)
-                except msgspec.DecodeError as error:
+                    entry = msgspec.json.decode(line, type=Entry)
+                    entry.payload()
+                except (msgspec.DecodeError, ValueError, RecursionError) as error:
                     raise InputError(f"{self._path}, line {number}: {error}; give another state folder") from None
+                yield entry
                 self._good += len(line)
 
     def replay(self) -> list[Entry]:

@@ -41,7 +41,7 @@ class TransactionJournal:
                     break  # torn by a crash
                 try:
                     raw = bytes.fromhex(msgspec.json.decode(line, type=Line).raw)
-                except (msgspec.DecodeError, ValueError) as error:
+                except (msgspec.DecodeError, ValueError, RecursionError) as error:
                     raise InputError(f"{path}, line {number}: {error}; give another state folder") from None
                 self._raws[rawtx.transaction_hash(raw)] = raw
                 good += len(line)

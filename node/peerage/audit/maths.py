@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from peerage.learning.scoring import integer_direction, novel, path_gradient
-from peerage.rounds.aggregation import Grid, base_of, merge, split_sum, sum_within_bounds
+from peerage.learning.scoring import cross_directions, integer_direction, novel, path_gradient, steepened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from peerage.learning.data import Dataset
-    from peerage_ledger.judgement import Judged, Standing
+    from peerage.rounds.merging import Merging
+    from peerage_ledger.judgement import Judged, Merge, Standing
 
     Vector = NDArray[np.float32]
 
@@ -26,28 +26,33 @@ if TYPE_CHECKING:
 class RunMathematics:
     """What the terms say about numbers. `model` lends its architecture; without validation rows g is zero."""
 
-    grid: Grid
-    momentum: float
+    merging: Merging
     model: nn.Module
     validation: Dataset | None
 
-    def merge(self, model: Vector, step: Vector, total: NDArray[np.unsignedinteger], members: int, /) -> Vector | str:
-        sums, update = split_sum(total)
-        if sums.peers != members:
-            return f"the sum counts {sums.peers} peers where {members} survived"
-        if not sum_within_bounds(update, members, self.grid):
-            return "the sum lies outside what honest peers can add up to"
-        return merge(base_of(model, step, self.momentum), update, members, self.grid)
+    @property
+    def merge(self) -> Merge:
+        return self.merging.merge
+
+    @property
+    def remembers(self) -> bool:
+        return self.merging.optimiser.remembers
 
     def direction(
         self, parent: Standing, judged: Judged, applied: Sequence[Vector], /
     ) -> tuple[NDArray[np.int64], int] | None:
         if self.validation is None:
             return np.zeros(parent.model.size, np.int64), 0
-        base = base_of(parent.model, parent.step, self.momentum)
+        optimiser = self.merging.optimiser
+        base = optimiser.path_start(parent.model, parent.step, parent.state)
         path = (judged.standing.model.astype(np.float64) - base.astype(np.float64)).astype(np.float32)
-        gbar = novel(path_gradient(self.model, base, path, self.validation), applied)
-        grid = self.grid
-        return integer_direction(
-            gbar, judged.proven.seed(), ring_bits=grid.ring_bits, frac_bits=grid.frac_bits, clip=grid.clip
+        gbar = steepened(
+            path_gradient(self.model, base, path, self.validation), optimiser.slope(parent.state, judged.standing.state)
         )
+        gbar = novel(gbar, applied)
+        return integer_direction(gbar, judged.proven.seed(), self.merging.grid)
+
+    def cross_directions(
+        self, sums: tuple[NDArray[np.int64], NDArray[np.int64]], seed: bytes, applied: Sequence[Vector], /
+    ) -> tuple[NDArray[np.int64], int]:
+        return cross_directions(sums, applied, seed, self.merging.grid)

@@ -8,113 +8,114 @@ from __future__ import annotations
 
 import re
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import fsspec
-import msgspec
 import torch
 from eth_utils.address import to_checksum_address
 
-from peerage.audit.files import check_emissions, check_model, check_summary
-from peerage.audit.store import Shelves, judge_rest, shelve
+from peerage.audit.bonus import reckon
+from peerage.audit.cache import AuditCache
+from peerage.audit.files import check_emissions, check_equivocations, check_leaves, check_model, check_summary
+from peerage.audit.scales import check_scales
+from peerage.audit.sources import Address, Hints, Sources, from_afar, from_run
+from peerage.audit.store import Shelves, judge_rest
 from peerage.audit.terms import Agreement, agreement_of
-from peerage.audit.words import AuditReport, Finding
-from peerage.config_toml import load_federation
-from peerage.launch.prune import already_pruned
-from peerage.rounds.aggregation import weighted_mean
+from peerage.audit.words import AuditReport, Comparison, Finding
+from peerage.config_toml import settings_name
+from peerage.disputes.docket import docket_of, find, settled
+from peerage.plain.rules import merge_rule_of
 from peerage.rundir import RunDir
-from peerage_crypto.errors import InputError, Unreachable
-from peerage_ledger.archive.export import ChainExport
-from peerage_ledger.archive.reader import ChainArchive, parse, read_export
+from peerage_crypto.errors import InputError
+from peerage_ledger.archive.compare import Witness, compare
 from peerage_ledger.audit.findings import Notebook
 from peerage_ledger.audit.judge import Judgement, judge
-from peerage_ledger.audit.terms import CaseFile, Settled, Terms
-from peerage_ledger.deployment import Deployment
+from peerage_ledger.audit.terms import CaseFile, Settled, Terms, silence
+from peerage_ledger.events import PeerSlashed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from peerage.config import Federation
+    from peerage_ledger.audit.findings import Finding as Found
+    from peerage_ledger.audit.told import Memory
+    from peerage_ledger.disputes.dispute import Dispute
 
-
-NEWLINE = b"\n"
+ARBITERS = frozenset({"RoundArbiter", "PayArbiter"})
 AMOUNT = re.compile(r"0|[1-9][0-9]{0,76}")  # below 2^256
 
 
-class _Told(msgspec.Struct, frozen=True):
-    """What of summary.json guides an audit: who the peers say they are, who was lost. Proves nothing."""
-
-    accounts: dict[str, str] = {}
-    lost: dict[str, str] = {}
-
-
 @dataclass(frozen=True)
-class _Sources:
-    """Everything read, before anything is judged."""
+class Manner:
+    """How an audit goes about it: what others archived of the chain, where it keeps what it found, who is told."""
 
-    federation: Federation
-    deployment: Deployment
-    archive: ChainArchive
-    shelves: Shelves
-    journals: Mapping[str, bytes]
-    told: _Told
-    pruned: frozenset[bytes]
+    archives: tuple[Path, ...] = ()
+    cache: Path | None = None
+    heard: Callable[[str, int, int], None] = silence
 
 
-def audit(run_dir: Path) -> AuditReport:
+PLAINLY = Manner()
+
+
+def audit(run_dir: Path, manner: Manner = PLAINLY) -> AuditReport:
     """Replay a finished (or still growing) run. InputError when there is nothing that could be audited."""
     run, book = RunDir(run_dir), Notebook()
-    if not run.store.is_dir():
-        raise InputError(f"{run_dir} is no run directory: it has no store/")
-    shelves = shelve([path.name for path in run.store.iterdir()], lambda name: (run.store / name).read_bytes(), book)
-    peers = run.root / "peers"
-    folders = sorted(peers.iterdir()) if peers.is_dir() else []
-    files = {folder.name: folder / "journal.jsonl" for folder in folders if folder.is_dir()}
-    sources = _Sources(
-        federation=load_federation(run.federation),
-        deployment=Deployment.read(run.deployment),
-        archive=_archive_in(run.chain / "chain.jsonl", book),
-        shelves=shelves,
-        journals={name: path.read_bytes() for name, path in files.items() if path.is_file()},
-        told=_told(run.summary),
-        pruned=frozenset(bytes.fromhex(name) for name in already_pruned(run)),
-    )
-    with _one_thread():
-        judged, agreed = _judge(sources, book)
+    with ExitStack() as stack:
+        memory = _memory(manner.cache, stack)
+        sources = from_run(run, book, manner.heard)
+        stack.enter_context(_one_thread())
+        judged, agreed = _judge(sources, book, memory, manner)
         host = run.host_log.read_bytes() if run.host_log.exists() else None
-        check_emissions(judged, shelves, host)
+        check_emissions(judged, sources.shelves, host, sources.federation.peers)
         check_model(run.model, agreed.layout, judged)
-    check_summary(run.summary, shelves, judged)
-    return _report(sources, judged)
+    check_summary(run.summary, sources.shelves, judged, sources.federation)
+    return _report(sources, judged, agreed)
 
 
-def audit_remote(deployment: Path, rpc: str, store: str) -> AuditReport:
-    """The same from a node and an artefact store. `federation.toml` is looked for beside `deployment.json`."""
-    book, placed = Notebook(), Deployment.read(deployment)
-    settings = deployment.parent / "federation.toml"
-    if not settings.is_file():
-        raise InputError(f"{settings} is missing: put the federation's settings beside {deployment.name}")
-    names, read = _open_store(store)
-    sources = _Sources(
-        federation=load_federation(settings),
-        deployment=placed,
-        archive=_archive_of(placed, rpc),
-        shelves=shelve(names, read, book),
-        journals={},
-        told=_Told(),
-        pruned=frozenset(),
-    )
-    book.note("journals are not here: what peers wrote down is not compared with what they signed")
-    with _one_thread():
-        judged, _ = _judge(sources, book)
-        check_emissions(judged, sources.shelves, None)
-    return _report(sources, judged)
+def audit_remote(address: Address, manner: Manner = PLAINLY) -> AuditReport:
+    """The same from a node and artefact stores, without anybody's run directory."""
+    book = Notebook()
+    with ExitStack() as stack:
+        memory = _memory(manner.cache, stack)
+        kept = manner.cache or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="peerage-audit-")))
+        sources = from_afar(address, kept, book, manner.heard)
+        stack.enter_context(_one_thread())
+        judged, agreed = _judge(sources, book, memory, manner)
+        check_emissions(judged, sources.shelves, None, sources.federation.peers)
+    return _report(sources, judged, agreed)
 
 
-def _judge(sources: _Sources, book: Notebook) -> tuple[Judgement, Agreement]:
+def compare_archives(paths: Sequence[Path]) -> Comparison:
+    """What peers archived of one chain, held against each other and nothing else."""
+    book = Notebook()
+    compare(_witnesses(paths), book)
+    return Comparison(_findings(book.in_order()), tuple(book.notes), dict(book.counts))
+
+
+def _memory(folder: Path | None, stack: ExitStack) -> AuditCache | None:
+    if folder is None:
+        return None
+    cache = AuditCache(folder)
+    stack.callback(cache.close)
+    return cache
+
+
+def _witnesses(paths: Sequence[Path]) -> list[Witness]:
+    """Named by the peer's folder, or by the file."""
+    witnesses: list[Witness] = []
+    for path in paths:
+        try:
+            raw = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"--archive {path}: {error.strerror or error}") from None
+        witnesses.append(Witness(str(path), raw))
+    return witnesses
+
+
+def _judge(sources: Sources, book: Notebook, memory: Memory | None, manner: Manner) -> tuple[Judgement, Agreement]:
     federation, shelves = sources.federation, sources.shelves
     agreed = agreement_of(federation, sources.deployment, shelves, book)
     keep = federation.store.keep
@@ -125,23 +126,37 @@ def _judge(sources: _Sources, book: Notebook) -> tuple[Judgement, Agreement]:
         store=shelves.artefacts,
         journals=sources.journals,
         settlements=tuple(_settled(shelves, book)),
-        accounts=_accounts(sources.told, book),
+        accounts=_accounts(sources.hints, book),
         keep=None if keep == "all" else int(keep),
         pruned=sources.pruned,
-        lost=frozenset({*sources.told.lost, *_killed(federation)}),
+        lost=frozenset({*sources.hints.lost, *_killed(federation)}),
         misnamed=frozenset(shelves.misnamed),
         prologue=agreed.prologue,
-        mean=weighted_mean if federation.exchange == "plain" else None,
+        mean=merge_rule_of(federation) if federation.exchange == "plain" else None,
+        memory=memory,
+        told=manner.heard,
     )
     judged = judge(case, agreed.maths, book)
+    if manner.archives:
+        mine = Witness("the chain that is audited", sources.chain, audited=True, live=sources.live)
+        compare([mine, *_witnesses(manner.archives)], book)
+    for artefact, blob in shelves.settings.items():
+        if settings_name(blob) != agreed.terms.record:
+            book.find("store-undecodable", f"store/{artefact.hex()} holds settings of another federation")
+    check_equivocations(judged, shelves)
+    check_leaves(judged, shelves)
+    check_scales(judged, federation)
     grounds = [agreed.terms, *([agreed.prologue.terms] if agreed.prologue else [])]
-    lengths = {length for t in grounds for length in (4 * t.initial.size, _masked_bytes(t))}
+    lengths = {length for t in grounds for length in (4 * t.initial.size, *_masked_bytes(t))}
+    lengths |= {8 * t.initial.size for t in grounds if t.crossfit}  # two directions
     judge_rest(shelves, frozenset(lengths), agreed.used, book)
     return judged, agreed
 
 
-def _masked_bytes(terms: Terms) -> int:
-    return (terms.auxiliary + terms.initial.size) * terms.ring.word_bytes
+def _masked_bytes(terms: Terms) -> Iterator[int]:
+    """Of a masked vector, and of the sums of one, two, ... buckets."""
+    for sums in range(1, max(terms.grouping.buckets, len(terms.grouping.regions)) + 1):
+        yield sums * (terms.ring.lane_words + terms.initial.size) * terms.ring.word_bytes
 
 
 def _killed(federation: Federation) -> Iterator[str]:
@@ -156,64 +171,17 @@ def _settled(shelves: Shelves, book: Notebook) -> Iterator[Settled]:
             continue
         dues = tuple((due.account, int(due.cumulative)) for due in document.dues)
         emissions = tuple((last.peer, last.emissions) for last in document.emissions)
-        yield Settled(artefact, document.epoch, document.record, dues, emissions)
+        yield Settled(artefact, document.epoch, document.record, dues, emissions, document.steps, document.voided)
 
 
-def _told(path: Path) -> _Told:
-    if not path.exists():
-        return _Told()
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=_Told)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return _Told()  # check_summary says what is wrong with it
-
-
-def _accounts(told: _Told, book: Notebook) -> dict[str, bytes]:
+def _accounts(hints: Hints, book: Notebook) -> dict[str, bytes]:
     accounts: dict[str, bytes] = {}
-    for name, text in told.accounts.items():
+    for name, text in hints.accounts.items():
         try:
             accounts[name] = bytes.fromhex(text.removeprefix("0x"))
         except ValueError:
             book.find("summary", f"summary.json: the account of {name} is no address")
     return accounts
-
-
-def _open_store(url: str) -> tuple[list[str], Callable[[str], bytes]]:
-    """The names in an artefact store and how to read one: a folder, or whatever fsspec reaches (http, s3 ...)."""
-    try:
-        system, root = fsspec.core.url_to_fs(url)
-        names = [str(path).rstrip("/").rpartition("/")[2] for path in system.ls(root, detail=False)]
-    except (OSError, ValueError, ImportError) as error:
-        raise Unreachable(f"the store {url} cannot be listed: {error}") from None
-
-    def read(name: str) -> bytes:
-        try:
-            return bytes(system.cat_file(f"{root}/{name}"))
-        except OSError as error:
-            raise Unreachable(f"{url}/{name} cannot be read: {error}") from None
-
-    return names, read
-
-
-def _archive_in(path: Path, book: Notebook) -> ChainArchive:
-    """The run's own record of its chain. Bytes that are no text at all are a fault of one line, not of the audit."""
-    if not path.is_file():
-        return read_export(path)  # says what is missing
-    raw = path.read_bytes()
-    try:
-        raw.decode()
-    except UnicodeDecodeError as error:
-        book.find("chain-archive", f"chain.jsonl: line {raw[: error.start].count(NEWLINE) + 1} is no text")
-        raw = raw.decode(errors="replace").encode()
-    return parse(raw)
-
-
-def _archive_of(deployment: Deployment, rpc: str) -> ChainArchive:
-    """The chain behind a node, written down as a run would have and read back."""
-    with tempfile.TemporaryDirectory(prefix="peerage-audit-") as folder:
-        path = Path(folder) / "chain.jsonl"
-        ChainExport(deployment, path, rpc_url=rpc).finish()
-        return read_export(path)
 
 
 @contextmanager
@@ -227,14 +195,25 @@ def _one_thread() -> Generator[None]:
         torch.set_num_threads(before)
 
 
-def _report(sources: _Sources, judged: Judgement) -> AuditReport:
-    findings = tuple(
+def _findings(found: Iterable[Found]) -> tuple[Finding, ...]:
+    return tuple(
         Finding(f.code, f.round, None if f.peer is None else str(to_checksum_address(f.peer)), f.sentence)
-        for f in judged.findings
+        for f in found
     )
+
+
+def _report(sources: Sources, judged: Judgement, agreed: Agreement) -> AuditReport:
     scores = sources.federation.scores
+    docket = partial(docket_of, sources, judged, agreed.terms)
+    verdicts = [h.event for h in sources.archive.events() if h.contract in ARBITERS or isinstance(h.event, PeerSlashed)]
+    proposed: list[Dispute] = []
+    closed: dict[Found, str] = {}
+    if judged.findings or verdicts:
+        looked_through = docket()
+        proposed = find(looked_through)
+        closed = settled(judged.findings, proposed, looked_through)
     return AuditReport(
-        findings=findings,
+        findings=_findings([f for f in judged.book.in_order() if f not in closed]),
         notes=tuple(judged.book.notes),
         counts=dict(judged.book.counts),
         rounds=judged.checks,
@@ -242,4 +221,15 @@ def _report(sources: _Sources, judged: Judgement) -> AuditReport:
         cap=scores.cap,
         window=scores.window,
         names={journal.peer: journal.name for journal in judged.journals if journal.peer is not None},
+        docket=docket,
+        proposed=tuple(proposed),
+        settled=tuple(zip(_findings(closed), closed.values(), strict=True)),
+        verdicts=tuple(verdicts),
+        bonus=reckon(
+            sources.federation,
+            sources.deployment.federation,
+            judged,
+            sources.shelves.records,
+            sources.archive.transactions,
+        ),
     )

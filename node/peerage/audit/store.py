@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,11 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from peerage.emissions import BadRecord, EmissionRecord, decode_record
+from peerage.config_toml import SETTINGS_HEAD
+from peerage.emissions import EmissionRecord, decode_record
 from peerage.learning.data import Dataset
 from peerage.rounds.settlement import SettlementDocument, decode_settlement
+from peerage_crypto import equivocation, leaf_check
 from peerage_crypto.digest import sha256
+from peerage_crypto.errors import InputError
 from peerage_ledger.plain_record import decode_plain
+from peerage_ledger.provenance.manifests import decode_manifest
 from peerage_ledger.transcript import MAX_TRANSCRIPT_BYTES, decode_round, decode_session
 
 if TYPE_CHECKING:
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
     from peerage_ledger.audit.findings import Notebook
     from peerage_ledger.plain_record import PlainTranscript
 
-MEMORY_BYTES = 512 << 20  # what is above it is read from its place again when needed
+MEMORY_BYTES = 64 << 20  # what is above it is read from its place again when needed
 VALIDATION_HEAD = b"peerage validation 1\n"
 NAME = re.compile(r"[0-9a-f]{64}")
 
@@ -40,7 +45,12 @@ class Artefacts(Mapping[bytes, bytes]):
 
     def __getitem__(self, artefact: bytes) -> bytes:
         blob = self._blobs[artefact]
-        return self._read(artefact.hex()) if blob is None else blob
+        if blob is not None:
+            return blob
+        blob = self._read(artefact.hex())
+        if sha256(blob) != artefact:
+            raise KeyError(artefact)  # it changed while we looked: as if it were not there
+        return blob
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._blobs)
@@ -49,17 +59,30 @@ class Artefacts(Mapping[bytes, bytes]):
         return len(self._blobs)
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What of a session is asked before rounds are judged: its name, its terms, the bytes of its first vector."""
+
+    sid: bytes
+    round: int
+    params: bytes
+    vector_bytes: int  # 0 without vectors
+
+
 @dataclass
 class Shelves:
     """The store sorted by kind; `odd` are JSON artefacts of no kind known here."""
 
     artefacts: Artefacts
     misnamed: set[bytes] = field(default_factory=set[bytes])
-    sessions: list[SessionTranscript] = field(default_factory=list)
+    sessions: list[Opening] = field(default_factory=list[Opening])
+    settings: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     settlements: dict[bytes, SettlementDocument] = field(default_factory=dict)
     records: dict[bytes, EmissionRecord] = field(default_factory=dict)
     validations: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     merges: list[PlainTranscript] = field(default_factory=list)
+    equivocations: list[equivocation.Evidence] = field(default_factory=list)
+    leaves: list[leaf_check.LeafEvidence] = field(default_factory=list[leaf_check.LeafEvidence])
     odd: dict[bytes, str] = field(default_factory=dict[bytes, str])
     lengths: dict[bytes, int] = field(default_factory=dict[bytes, int])
 
@@ -84,6 +107,9 @@ def _sort(shelves: Shelves, artefact: bytes, blob: bytes) -> None:
     if blob.startswith(VALIDATION_HEAD):
         shelves.validations[artefact] = blob
         return
+    if blob.startswith(SETTINGS_HEAD):
+        shelves.settings[artefact] = blob
+        return
     shelves.lengths[artefact] = len(blob)
     if blob[:1] == b"{" and len(blob) <= MAX_TRANSCRIPT_BYTES:
         try:
@@ -98,36 +124,37 @@ def _sort(shelves: Shelves, artefact: bytes, blob: bytes) -> None:
 
 def _sort_json(shelves: Shelves, artefact: bytes, blob: bytes) -> str:
     """Which of our documents this is; the first reason against it where it is none."""
-    why = ""
-    try:
-        shelves.sessions.append(decode_session(blob))
-    except ValueError as error:
-        why = str(error)
-    else:
-        return ""
-    try:
-        decode_round(blob)
-    except ValueError:
-        pass
-    else:
-        return ""
-    try:
-        shelves.merges.append(decode_plain(blob))
-    except ValueError:
-        pass
-    else:
-        return ""
-    try:
+
+    def settlement(blob: bytes) -> None:
         shelves.settlements[artefact] = decode_settlement(blob)
-    except ValueError:
-        pass
-    else:
-        return ""
-    try:
+
+    def record(blob: bytes) -> None:
         shelves.records[artefact] = decode_record(blob)
-    except BadRecord as error:
-        return str(error) if b'"host_id"' in blob else why
-    return ""
+
+    kinds: tuple[Callable[[bytes], object], ...] = (
+        lambda b: shelves.sessions.append(_opening(decode_session(b))),
+        decode_round,
+        lambda b: shelves.merges.append(decode_plain(b)),
+        decode_manifest,
+        lambda b: shelves.equivocations.append(equivocation.decode(b)),
+        lambda b: shelves.leaves.append(leaf_check.decode(b)),
+        settlement,
+        record,
+    )
+    whys: list[str] = []
+    for decode in kinds:
+        try:
+            decode(blob)
+        except ValueError as error:
+            whys.append(str(error))
+        else:
+            return ""
+    return whys[-1] if b'"host_id"' in blob else whys[0]
+
+
+def _opening(session: SessionTranscript) -> Opening:
+    opened, length = session.opened.statement, session.manifests[0].statement.length if session.manifests else 0
+    return Opening(opened.sid, opened.round, opened.params, length)
 
 
 def judge_rest(shelves: Shelves, lengths: frozenset[int], known: frozenset[bytes], book: Notebook) -> None:
@@ -145,9 +172,12 @@ def validation_from(blob: bytes, classes: tuple[str, ...]) -> Dataset:
     """The public validation rows again (`learner.validation_blob`); ValueError when the bytes are not those."""
     shape_line, _, body = blob.removeprefix(VALIDATION_HEAD).partition(b"\n")
     shape = tuple(int(n) for n in shape_line.split(b","))
-    count = int(np.prod(shape))
-    if len(shape) < 2 or len(body) != 4 * count + 8 * shape[0]:
+    count = math.prod(shape)
+    if len(shape) < 2 or min(shape) < 1 or len(body) != 4 * count + 8 * shape[0]:
         raise ValueError("a validation set whose rows do not fit its shape")
     features = np.frombuffer(body[: 4 * count], "<f4").reshape(shape).astype(np.float32)
     labels = np.frombuffer(body[4 * count :], "<i8").astype(np.int64)
-    return Dataset(features, labels, classes)
+    try:
+        return Dataset(features, labels, classes)
+    except InputError as error:
+        raise ValueError(f"a validation set with labels of no class: {error}") from error

@@ -86,15 +86,23 @@ def deploy(
     ],
     password_file: Annotated[Path | None, typer.Option(help="Its password; or PEERAGE_PASSWORD.")] = None,
     peer: Annotated[list[str] | None, typer.Option(help="An address that gets the stake; may be repeated.")] = None,
+    founder: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Admit by invitation; these accounts need none. May be repeated. Without it anybody may join."
+        ),
+    ] = None,
     fund: Annotated[bool, typer.Option("--fund", help="Send each --peer 0.1 ether too, for its gas.")] = False,
     out: Annotated[Path, typer.Option(help="Where the addresses go.")] = Path("deployment.json"),
     json: Annotated[bool, typer.Option("--json", help="Print deployment.json on stdout.")] = False,
 ) -> None:
     """Put a federation's contracts on a chain; peers and auditors need the deployment.json that it writes."""
+    from dataclasses import replace
+
     from peerage.cli.run import assemble
     from peerage.config_toml import federation_hash
     from peerage.keys import load_account, read_password
-    from peerage.launch.chain_side import share_gas_money
+    from peerage.launch.chain_side import deploy_terms, share_gas_money
     from peerage_crypto.errors import InputError
     from peerage_ledger.deploy import deploy as put
 
@@ -109,17 +117,19 @@ def deploy(
         rpc,
         account,
         federation_hash(settings),
+        replace(deploy_terms(settings), founders=tuple(_address(text) for text in founder or [])),
         chain_id=settings.ledger.chain_id,
         peers=dict.fromkeys(peers, stake),
-        pool=int(settings.rewards.pool),
-        min_stake=stake,
     )
     deployment.write(out)
     if json:
         typer.echo(deployment.to_json().decode(), nl=False)
     else:
         gas = sum(one.gas_used for one in sent)
-        typer.echo(f"4 contracts on chain {deployment.chain_id} in {len(sent)} transactions, {gas} gas: see {out}")
+        count = len(deployment.addresses())
+        typer.echo(
+            f"{count} contracts on chain {deployment.chain_id} in {len(sent)} transactions, {gas} gas: see {out}"
+        )
 
 
 def _address(text: str) -> bytes:
@@ -128,5 +138,5 @@ def _address(text: str) -> bytes:
     from peerage_crypto.errors import InputError
 
     if not is_address(text):
-        raise InputError(f"--peer {text}: that is no address (0x and 40 hex digits, checksum right)")
+        raise InputError(f"{text}: that is no address (0x and 40 hex digits, checksum right)")
     return bytes.fromhex(text[2:])

@@ -9,11 +9,24 @@ from typing import Annotated
 
 import typer
 
+from peerage.cli import advise as cli_advise
 from peerage.cli import audit as cli_audit
+from peerage.cli import bonus as cli_bonus
 from peerage.cli import chain as cli_chain
+from peerage.cli import compare as cli_compare
+from peerage.cli import contrast as cli_contrast
+from peerage.cli import dispute as cli_dispute
+from peerage.cli import estimate as cli_estimate
+from peerage.cli import invite as cli_invite
 from peerage.cli import keys as cli_keys
+from peerage.cli import market as cli_market
 from peerage.cli import node as cli_node
+from peerage.cli import provenance as cli_provenance
+from peerage.cli import report as cli_report
 from peerage.cli import run as cli_run
+from peerage.cli import stake as cli_stake
+from peerage.cli import verify as cli_verify
+from peerage.cli import watch as cli_watch
 
 EXIT_INTERRUPTED = 130
 
@@ -47,7 +60,20 @@ cli_run.add_to(app)
 cli_node.add_to(app)
 cli_chain.add_to(app)
 cli_audit.add_to(app)
+cli_dispute.add_to(app)
+cli_bonus.add_to(app)
+cli_provenance.add_to(app)
+cli_verify.add_to(app)
+cli_report.add_to(app)
+cli_compare.add_to(app)
+cli_contrast.add_to(app)
+cli_advise.add_to(app)
+cli_estimate.add_to(app)
 cli_keys.add_to(app)
+cli_stake.add_to(app)
+cli_invite.add_to(app)
+cli_market.add_to(app)
+cli_watch.add_to(app)
 
 
 def main() -> None:

@@ -13,20 +13,33 @@ from typing import TYPE_CHECKING, Final
 
 from peerage.emissions.attribution import PPM
 from peerage.emissions.host_record import Energies, HostRecord, bind, sum_of
+from peerage.emissions.limits import (
+    MAX_CORE_UW,
+    MAX_GPU_UJ_PER_US,
+    MAX_IDLE_MW,
+    MAX_MILLI_CORES,
+    MAX_RAM_BYTES,
+    MAX_RESOLUTION_US,
+)
+from peerage.emissions.marks import SENTENCES, at_best, ordered
+from peerage.emissions.plausible import (
+    BUSY_SLACK_US,
+    TOLERANCE,
+    claimed_faults,
+    host_faults,
+    record_faults,
+    reservation_faults,
+)
 from peerage.emissions.record import PHASES, EmissionRecord, PhaseUse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-MAX_MILLI_CORES: Final = 4096 * 1000
-MAX_CORE_UW: Final = 100_000_000  # 100 W: no core of a CPU takes more
-MAX_IDLE_MW: Final = 4_000_000
-MAX_RAM_BYTES: Final = 1 << 46
-MAX_GPU_UJ_PER_US: Final = 16_000  # 16 kW: a full box of today's devices
-MAX_RESOLUTION_US: Final = 999_999 * 60_000_000
-TOLERANCE: Final = 100  # one part in a hundred
-# how well the host's clock of busy time resolves: a tick at either end, per core
-BUSY_SLACK_US: Final = 20_000
+    from peerage.emissions.labels import Label
+    from peerage.emissions.marks import Mark
+
+# what a meter says against itself: worth telling, and no fault of anybody's
+MARKED: Final = "emission-marked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +78,20 @@ def check_record(record: EmissionRecord) -> tuple[EmissionFinding, ...]:
     for row in record.use:
         for code, sentence in _phase_faults(row, power.milli_cores, step):
             find(code, sentence)
+    for code, sentence in (*record_faults(record), *_marked(record.marks, (record.labels.cpu_dyn, record.labels.idle))):
+        find(code, sentence)
     return tuple(found)
+
+
+def _marked(marks: tuple[Mark, ...], labels: tuple[Label, ...]) -> Iterator[tuple[str, str]]:
+    for mark in marks:
+        yield MARKED, f"the meter says that {SENTENCES[mark]}"
+    if marks != ordered(marks):
+        yield "emission-label", "its marks are doubled or out of order"
+    for label in labels:
+        if label is not at_best(label, marks):
+            yield "emission-label", f"it is marked {', '.join(marks)} and still calls its energy {label}"
+            return
 
 
 def _phase_faults(row: PhaseUse, milli_cores: int, step: int) -> Iterator[tuple[str, str]]:
@@ -140,22 +166,41 @@ def check_host(records: Sequence[EmissionRecord], host: HostRecord) -> tuple[Emi
         find("emission-sum", "the peers' records do not add up to what the host record says of them")
     if host.host - host.peers != host.other:
         find("emission-sum", "peers and other do not add up to the host")
+    marked = ((code, sentence, None) for code, sentence in _marked(host.marks, (host.cpu_label,)))
+    for code, sentence, blamed in (*marked, *host_faults(records, host)):
+        find(code, sentence, blamed)
     found += _conserved(host)
     found += _capped(records, host)
     return tuple(found)
 
 
+def check_claims(host_id: str, records: Sequence[EmissionRecord]) -> tuple[EmissionFinding, ...]:
+    """What the peers of one declared host claim together; without its host record, so anybody can judge it."""
+    return tuple(
+        EmissionFinding(code, None, number, f"host {host_id}: {sentence}")
+        for code, sentence, number in claimed_faults(records)
+    )
+
+
 def check_run(
     records: Iterable[EmissionRecord],
     hosts: Iterable[HostRecord],
+    peers: int = 0,
 ) -> tuple[EmissionFinding, ...]:
-    """All of it: each record, each peer's time, each host that made a host record."""
+    """All of it: each record, each peer's time, what the peers of a declared host claim together, and each host that
+    made a host record. `peers` is how many the federation was agreed for (0: not known), as reservations follow it.
+    """
     by_peer: dict[str, list[EmissionRecord]] = defaultdict(list)
     by_host: dict[str, list[EmissionRecord]] = defaultdict(list)
     for record in records:
         by_peer[record.peer].append(record)
         by_host[record.host_id].append(record)
     found = [finding for peer in sorted(by_peer) for finding in check_peer(by_peer[peer])]
+    for record in (one for peer in sorted(by_peer) for one in by_peer[peer] if peers):
+        for code, sentence in reservation_faults(record, peers):
+            found.append(EmissionFinding(code, record.address, record.round, f"round {record.round}: {sentence}"))
+    for host_id in sorted(by_host):
+        found += check_claims(host_id, by_host[host_id])
     for host in hosts:
         found += check_host(by_host.get(host.host_id, []), host)
     return tuple(found)
@@ -193,7 +238,4 @@ def _capped(records: Sequence[EmissionRecord], host: HostRecord) -> list[Emissio
     cpu_uj = host.host.cpu_dyn_uj + host.host.idle_uj
     if cpu_uj > wall_us * host.cap_mw // 1000 * (TOLERANCE + 1) // TOLERANCE + slack_us * host.rate_uw // PPM:
         find(f"{cpu_uj} uJ are more than its CPU can draw in {wall_us} us")
-    reserved = {record.peer: record.power.reserved_ppm for record in records}
-    if sum(reserved.values()) > PPM:
-        find(f"its peers reserve {sum(reserved.values())} parts per million of it")
     return found

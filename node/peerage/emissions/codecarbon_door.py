@@ -7,16 +7,19 @@ them).
 
 from __future__ import annotations
 
+import csv
 import logging
 import os
+import re
 import time
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from peerage.emissions import attribution, facts
 from peerage.emissions.counters import SystemCounters
-from peerage.emissions.factors import NationalFactor, choose
+from peerage.emissions.factors import Factor, NationalFactor, choose
 from peerage.emissions.host import HostProbe
 from peerage.emissions.labels import Label
 from peerage.emissions.rapl import package_zones
@@ -26,17 +29,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
 _SOURCES: Final = ("fossil", "nuclear", "hydroelectricity", "wind", "solar", "biofuel")  # disjoint
+_WATTS: Final = re.compile(r"[1-9]\d{0,4}(\.\d{1,3})?")
 _RAPL_CORE_CAP_MW: Final = 20_000  # per thread; a bound for plausibility and wraps, no estimate
 
 
 def probe_host(country: str | None = None) -> HostProbe:
     """One to two seconds, most of them CodeCarbon's look at the CPU. InputError for an unknown country, at once."""
-    from codecarbon.core.cpu import TDP  # noqa: PLC0415 - pandas comes with it
-
     tool = f"codecarbon {version('codecarbon')}"
     with _quiet():
         factor = choose(country, _table(), tool)  # before the slow part: a wrong code is told at once
-        listed: Any = TDP()  # type: ignore[no-untyped-call]
+        model, tdp_mw = _listed_cpu()
         gpus = _gpu_names()
     cores = facts.milli_cores()
     part = cores < 1000 * (os.cpu_count() or 1)
@@ -46,11 +48,11 @@ def probe_host(country: str | None = None) -> HostProbe:
     cap_mw = cores * attribution.MAX_MW_PER_CORE // 1000
     if zones:
         idle_mw = min(idle_mw, _quietest_mw(counters, [zone.path for zone in zones]))
-        cap_mw = max(int((listed.tdp or 0) * 2000), cores * _RAPL_CORE_CAP_MW // 1000)
+        cap_mw = max(2 * tdp_mw, cores * _RAPL_CORE_CAP_MW // 1000)
     return HostProbe(
         host_id=facts.host_id(),
-        cpu_model=str(listed.model or "unknown")[:200],
-        tdp_mw=int((listed.tdp or 0) * 1000),
+        cpu_model=model[:200],
+        tdp_mw=tdp_mw,
         milli_cores=cores,
         idle_mw=idle_mw,
         rate_uw=attribution.MODEL_RATE_UW,
@@ -72,6 +74,41 @@ def check_country(country: str | None) -> None:
     """InputError for a code without a factor, before anything else is started."""
     with _quiet():
         choose(country, _table(), "codecarbon")
+
+
+def national_factor(country: str) -> Factor:
+    """InputError with near codes for a country that the table lacks."""
+    with _quiet():
+        return choose(country, _table(), f"codecarbon {version('codecarbon')}")
+
+
+def national_factors() -> tuple[Factor, ...]:
+    """Of every country in the table, by code."""
+    with _quiet():
+        table, tool = _table(), f"codecarbon {version('codecarbon')}"
+        return tuple(choose(code, table, tool) for code in sorted(table))
+
+
+def listed_cpus() -> tuple[dict[str, float], str]:
+    """Watts by CPU model in lower case, as its list has them, and what to call the list."""
+    with _quiet():
+        from codecarbon.input import DataSource  # noqa: PLC0415
+
+        data: Any = DataSource()  # type: ignore[no-untyped-call]
+        with Path(data.cpu_power_path).open(encoding="utf-8-sig", newline="") as file:
+            rows = [(row["Name"].strip().lower(), row["TDP"].strip()) for row in csv.DictReader(file)]
+        known = {name: float(tdp) for name, tdp in rows if _WATTS.fullmatch(tdp)}  # some rows are damaged: "27.29.5"
+        return known, f"codecarbon {version('codecarbon')}"
+
+
+def cloud_rows() -> tuple[list[dict[str, str]], str]:
+    """CodeCarbon's table of cloud regions as it lies in the installed package, and what to call it."""
+    with _quiet():
+        from codecarbon.input import DataSource  # noqa: PLC0415
+
+        data: Any = DataSource()  # type: ignore[no-untyped-call]
+        with Path(data.cloud_emissions_path).open(encoding="utf-8-sig", newline="") as file:
+            return list(csv.DictReader(file)), f"codecarbon {version('codecarbon')}"
 
 
 def gpu_counter() -> Callable[[], int] | None:
@@ -118,6 +155,20 @@ def _table() -> dict[str, NationalFactor]:
     if not table:
         raise InputError("this CodeCarbon brings no table of countries: install a version from 3.3 up to 4")
     return table
+
+
+def _listed_cpu() -> tuple[str, int]:
+    """The CPU's name, and its milliwatts where CodeCarbon's list has that very CPU. For others CodeCarbon makes four
+    watts a thread up; here unknown stays unknown ("unknown", 0).
+    """
+    from codecarbon.core import cpu  # noqa: PLC0415 - pandas comes with it
+
+    model: Any = cpu.detect_cpu_model()  # type: ignore[attr-defined]
+    if not model:
+        return "unknown", 0
+    asked: Any = cpu.TDP.__new__(cpu.TDP)  # its constructor is what falls back
+    watts = asked._get_cpu_power_from_registry(model)  # noqa: SLF001 - there is no other way to its list
+    return str(model), int((watts or 0) * 1000)
 
 
 def _devices() -> Any | None:  # noqa: ANN401

@@ -12,14 +12,16 @@ from peerage.emissions.facts import ROOT, cgroup_folders, number
 
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _TICK_US: Final = 1_000_000 // os.sysconf("SC_CLK_TCK")
+# Where there is no such clock a sleep shows as a jump of the time of day, and is marked so
+_SINCE_BOOT: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _IDLE, _IOWAIT, _STEAL, _COUNTED = 3, 4, 7, 8  # columns of /proc/stat; guest time is already in user time
 
 
 def busy_between(before: tuple[int, ...], after: tuple[int, ...]) -> int:
-    """The account that grew most: /proc/stat counts ticks and may miss short bursts, a cgroup may not hold
-    everybody.
+    """The account that grew most, or nothing where all ran backwards: /proc/stat counts ticks and may miss short
+    bursts, a cgroup may not hold everybody.
     """
-    return max((b - a for a, b in zip(before, after, strict=False)), default=0)
+    return max((0, *(b - a for a, b in zip(before, after, strict=False))))
 
 
 class Counters(Protocol):
@@ -28,6 +30,10 @@ class Counters(Protocol):
     """
 
     def now_us(self) -> int: ...
+    def beside_us(self) -> tuple[int, int]:
+        """Time since boot, sleep included, and the time of day: what `now_us` is held against (`clocks_moved`)."""
+        ...
+
     def cpu_us(self) -> int:
         """CPU time of this process: all its threads, and children that it has waited for."""
         ...
@@ -60,6 +66,9 @@ class SystemCounters:
 
     def now_us(self) -> int:
         return time.monotonic_ns() // 1000
+
+    def beside_us(self) -> tuple[int, int]:
+        return time.clock_gettime_ns(_SINCE_BOOT) // 1000, time.time_ns() // 1000
 
     def cpu_us(self) -> int:
         times = os.times()

@@ -6,7 +6,6 @@ a kWh.
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -31,7 +30,7 @@ _SOURCES_SPREAD: Final = {
     "POL": (565_000, 662_000),
     "USA": (369_000, 574_000),
 }
-_USUAL_SPREAD: Final = (550, 1700)  # per mille of mid; covers every row above
+USUAL_SPREAD: Final = (550, 1700)  # per mille of mid; covers every row above
 
 
 class Factor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -70,7 +69,7 @@ def choose(country: str | None, table: Mapping[str, NationalFactor], source: str
         raise InputError(
             f"country {country!r} has no emission factor: give an ISO 3166 three-letter code, such as {near}",
         )
-    low, high = _SOURCES_SPREAD.get(code) or tuple(row.mg_per_kwh * x // 1000 for x in _USUAL_SPREAD)
+    low, high = _SOURCES_SPREAD.get(code) or tuple(row.mg_per_kwh * x // 1000 for x in USUAL_SPREAD)
     return Factor(
         country=code,
         low_mg=min(low, row.mg_per_kwh),
@@ -112,6 +111,8 @@ def _micrograms(energy_uj: int, mg_per_kwh: int) -> int:
 
 def _near(code: str, table: Mapping[str, NationalFactor]) -> list[str]:
     """By code first, then by name: people type `FR`, `UK` or `Germany`."""
+    import difflib  # noqa: PLC0415 - only an error needs it, and every peer would load it
+
     by_prefix = [c for c in table if len(code) == 2 and c.startswith(code)]
     by_name = [c for c, row in table.items() if len(code) > 3 and row.name.upper().startswith(code[:5])]
     by_code = difflib.get_close_matches(code, table, n=4, cutoff=0.5)

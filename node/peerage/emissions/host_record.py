@@ -11,6 +11,7 @@ import msgspec
 from peerage.emissions.factors import Factor, co2e_ug
 from peerage.emissions.host import Count
 from peerage.emissions.labels import RAM_SPREAD, Band, Label, spread, widen
+from peerage.emissions.marks import Mark
 from peerage.emissions.record import BadRecord, EmissionRecord, HostId, ShortText
 
 HOST_SCHEMA: Final = 1
@@ -41,7 +42,7 @@ class Energies(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-class HostRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class HostRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """`records` is how many peer records are within and `records_sha256` binds them: SHA-256 over their sorted
     digests.
     """
@@ -69,6 +70,7 @@ class HostRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     energy_uj: Band
     co2e_ug: Band
     tool: ShortText
+    marks: tuple[Mark, ...] = ()  # what the meter saw go wrong
 
     def encode(self) -> bytes:
         return msgspec.json.encode(self)

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from peerage.emissions.attribution import PPM, coarsen, dynamic_uj
 from peerage.emissions.counters import Counters, SystemCounters
+from peerage.emissions.host import same_boot
 from peerage.emissions.labels import Label
+from peerage.emissions.limits import MAX_GPU_UJ_PER_US
+from peerage.emissions.marks import JUMP_US, Mark, at_best, clocks_moved, ordered
 from peerage.emissions.rapl import HostEnergy
 from peerage.emissions.record import PHASES, EmissionRecord, Labels, Phase, PhaseUse, Power, complete
 from peerage.emissions.resolution import BYTES_STEP
@@ -40,6 +43,7 @@ class _Sum:
 @dataclass(frozen=True, slots=True)
 class _Reading:
     now_us: int
+    beside_us: tuple[int, int]
     cpu_us: int
     ram_bytes: int
     gpu_uj: int
@@ -48,8 +52,9 @@ class _Reading:
 
 
 class Meter:
-    """`traffic` is asked at each edge (received, sent). `gpu_uj`, where a host's device counter is at hand, counts
-    all its devices; this peer takes its reserved part. Work before the meter exists is the host's ("other").
+    """`traffic` is asked at each edge (received, sent). `gpu_uj`, where a host's device counter is at hand, counts all
+    its devices and this peer takes its reserved part; `own_gpu_uj` counts what is this peer's already (`gpu`). Work
+    before the meter exists is the host's ("other").
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class Meter:
         resolution_us: int = 0,
         traffic: Traffic | None = None,
         gpu_uj: Callable[[], int] | None = None,
+        own_gpu_uj: Callable[[], int] | None = None,
         counters: Counters | None = None,
     ) -> None:
         self._probe = probe
@@ -68,7 +74,7 @@ class Meter:
         self._reserved_ppm = reserved_ppm
         self._resolution_us = resolution_us
         self._traffic = traffic or (lambda: (0, 0))
-        self._gpu = gpu_uj
+        self._gpu = own_gpu_uj or ((lambda: gpu_uj() * reserved_ppm // PPM) if gpu_uj else None)
         self._counters: Counters = counters or SystemCounters(part=probe.part)
         self._host = HostEnergy(probe, self._counters)
         self._sums = {phase: _Sum() for phase in PHASES}
@@ -78,8 +84,10 @@ class Meter:
         self._cpu_published_us = 0
         self._energy_uj = 0
         self._shared = 1.0
+        self._marks: set[Mark] = set()
         self._weigh_memory()
         self._last = self._read()
+        same_boot(probe, self._last.now_us)
         self._session_us = self._start_us = probe.when(self._last.now_us)
 
     @property
@@ -128,7 +136,9 @@ class Meter:
             labels=self._labels(),
             use=use,
             factor=self._probe.factor,
+            marks=ordered(self._marks | self._host.marks),
         )
+        self._marks.clear()
         self._claimed_uj += sum(row.cpu_dyn_uj for row in record.energy)
         self._energy_uj += record.energy_uj.mid
         self._start_us = end_us
@@ -141,26 +151,37 @@ class Meter:
         cpu_us = self._counters.cpu_us()
         return _Reading(
             now_us=self._counters.now_us(),
+            beside_us=self._counters.beside_us(),
             cpu_us=cpu_us,
             ram_bytes=int(self._counters.resident_bytes() * self._shared),
-            gpu_uj=self._gpu() * self._reserved_ppm // PPM if self._gpu else 0,
+            gpu_uj=self._gpu() if self._gpu else 0,
             bytes_in=received,
             bytes_out=sent,
         )
 
     def _edge(self) -> None:
         before, now = self._last, self._read()
-        self._host.sample()
+        moved = clocks_moved((before.now_us, *before.beside_us), (now.now_us, *now.beside_us))
+        self._marks |= moved
+        now = replace(now, now_us=max(before.now_us, now.now_us))  # a clock that ran back stands still until then
+        self._host.sample(moved)
         total = self._sums[self._phase]
         wall_us = now.now_us - before.now_us
         total.wall_us += wall_us
         total.ram_us += wall_us
         total.byte_us += (before.ram_bytes + now.ram_bytes) // 2 * wall_us
-        total.cpu_us += now.cpu_us - before.cpu_us
-        total.gpu_uj += now.gpu_uj - before.gpu_uj
-        total.bytes_in += now.bytes_in - before.bytes_in
-        total.bytes_out += now.bytes_out - before.bytes_out
+        total.cpu_us += self._gain(before.cpu_us, now.cpu_us)
+        total.gpu_uj += self._gain(before.gpu_uj, now.gpu_uj, (wall_us + JUMP_US) * MAX_GPU_UJ_PER_US)
+        total.bytes_in += self._gain(before.bytes_in, now.bytes_in)
+        total.bytes_out += self._gain(before.bytes_out, now.bytes_out)
         self._last = now
+
+    def _gain(self, before: int, now: int, most: int = 1 << 62) -> int:
+        """What a counter rose by; nothing, and a mark, where it ran backwards or beyond what can be."""
+        if 0 <= now - before <= most:
+            return now - before
+        self._marks.add(Mark.COUNTER)
+        return 0
 
     def _publish(self, phase: Phase) -> PhaseUse:
         """Takes out of a phase's sum what this record may say: whole steps of the resolution, and, where it is exact,
@@ -215,7 +236,9 @@ class Meter:
         cpu = self._host.label
         if cpu is Label.MEASURED_COUNTER:  # the host's counter, but this peer's share of it
             cpu = Label.ATTRIBUTED
-        gpu = Label.ATTRIBUTED if self._gpu else Label.ASSUMED
+        marks = self._marks | self._host.marks
+        cpu = at_best(cpu, marks)
+        gpu = at_best(Label.ATTRIBUTED, marks) if self._gpu else Label.ASSUMED
         return Labels(cpu_dyn=cpu, idle=cpu, ram=_RAM_BAND, gpu=gpu)
 
     def _weigh_memory(self) -> None:

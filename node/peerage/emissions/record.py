@@ -15,6 +15,7 @@ from peerage.emissions import attribution
 from peerage.emissions.factors import Factor, co2e_ug
 from peerage.emissions.host import Count
 from peerage.emissions.labels import NOTHING, RAM_SPREAD, Band, Label, spread, total_label, widen, worst
+from peerage.emissions.marks import Mark
 
 RECORD_SCHEMA: Final = 1
 MAX_RECORD_BYTES: Final = 16 * 1024
@@ -75,7 +76,7 @@ class PhaseEnergy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         return self.cpu_dyn_uj + self.idle_uj + self.ram_uj + self.gpu_uj
 
 
-class EmissionRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class EmissionRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """From `start_us` to `end_us`, microseconds since 1970 on the host's axis. `session_us` is when this meter began;
     `index` counts its records from 0, and each starts where the one before ended.
     """
@@ -98,6 +99,7 @@ class EmissionRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     co2e_ug: Band
     quality: Label  # of the energy
     co2e_quality: Label  # the factor's label counts too
+    marks: tuple[Mark, ...] = ()  # what the meter saw go wrong; left out where there is nothing to say
 
     @property
     def address(self) -> bytes:
@@ -140,6 +142,7 @@ def complete(
     labels: Labels,
     use: tuple[PhaseUse, ...],
     factor: Factor,
+    marks: tuple[Mark, ...] = (),
 ) -> EmissionRecord:
     """The record of what was read: all that is derived, derived here and nowhere else."""
     energy = tuple(energy_of(row, power) for row in use)
@@ -171,6 +174,7 @@ def complete(
         co2e_ug=co2e_ug(total, factor),
         quality=quality,
         co2e_quality=worst((quality, factor.label)),
+        marks=marks,
     )
 
 
@@ -213,4 +217,5 @@ _PRIMARY: Final = (
     "labels",
     "use",
     "factor",
+    "marks",
 )

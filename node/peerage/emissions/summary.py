@@ -58,7 +58,10 @@ def summarise(records: Iterable[EmissionRecord], hosts: Iterable[HostRecord] = (
         by_peer[record.peer] = by_peer.get(record.peer, 0) + record.energy_uj.mid
         for row in record.energy:
             by_phase[row.phase] += row.total_uj
-    label = total_label((r.quality, r.energy_uj.mid) for r in known) if known else Label.ASSUMED
+    by_label: dict[Label, int] = {}  # of fifty records none is a tenth of the whole, and all of them together are
+    for record in known:
+        by_label[record.quality] = by_label.get(record.quality, 0) + record.energy_uj.mid
+    label = total_label(by_label.items()) if known else Label.ASSUMED
     return EmissionSummary(
         energy_wh=_wh(energy.mid),
         energy_wh_band=_spread(energy, _UJ_PER_WH),

@@ -21,19 +21,43 @@ def agreed(federation: Federation) -> Federation:
 
         schema = csv_schema(Path(path), data.label)
         data = replace(data, classes=schema.classes, columns=schema.to_json())
-    return replace(
-        federation, data=data, model=replace(federation.model, factory=_file_factory(federation.model.factory))
+    if kind in {"npz", "folder"} and not data.classes:
+        from peerage.learning.data import load  # noqa: PLC0415 - numpy
+
+        data = replace(data, classes=load(data.source, federation.seed).train.classes)
+    cast = tuple(replace(part, behaviour=_file_factory(part.behaviour)) for part in federation.cast)
+    model = replace(
+        federation.model,
+        factory=_file_factory(federation.model.factory),
+        start=_model_file("model.start", federation.model.start),
+        base=_model_file("model.base", federation.model.base),
     )
+    training = replace(federation.training, function=_file_factory(federation.training.function))
+    return replace(federation, data=data, model=model, training=training, cast=cast)
 
 
 def _with_absolute_paths(data: DataSettings) -> DataSettings:
     kind, _, path = data.source.partition(":")
-    source = f"csv:{Path(path).absolute()}" if kind == "csv" else _file_factory(data.source)
+    of_files = kind in {"csv", "npz", "folder"}
+    source = f"{kind}:{Path(path).absolute()}" if of_files else _file_factory(data.source)
     if kind == "mnist" and not Path(data.data_dir).is_dir():
         raise InputError(f"there is no folder {data.data_dir}: name the one with the IDX files (--data-dir)")
     return replace(
         data, source=source, data_dir=_absolute(data.data_dir), validation_file=_absolute(data.validation_file)
     )
+
+
+def _model_file(setting: str, name: str) -> str:
+    """A safetensors file, or the one that a run left in its directory."""
+    if not name:
+        return ""
+    path = Path(name).expanduser().absolute()
+    file = path / "model.safetensors" if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(
+            f"there is no {file}: {setting} names a safetensors file, or the directory of a run that ended"
+        )
+    return str(file)
 
 
 def _absolute(path: str) -> str:

@@ -9,9 +9,11 @@ from msgspec.structs import replace as replace_struct
 
 from peerage.config import Federation
 from peerage.config_toml import federation_hash
+from peerage.footing import rule_of
 from peerage.rundir import RunDir
 from peerage_crypto.errors import InputError, Unreachable
 from peerage_ledger import rawtx
+from peerage_ledger.blueprint import DeployTerms
 from peerage_ledger.deploy import deploy, verify_code
 from peerage_ledger.deployment import Deployment
 from peerage_ledger.devnets.devnet import Devnet, start
@@ -44,7 +46,7 @@ def open_chain(
     )
     try:
         if again is not None:
-            verify_code(again, connect(again.rpc, again.chain_id))
+            verify_code(again, connect(again.rpc, again.chain_id), rule_of(federation))
             return devnet, again
         if not local:
             share_gas_money(devnet.rpc_url, federation.ledger.chain_id, deployer, peers)
@@ -53,16 +55,32 @@ def open_chain(
             devnet.rpc_url,
             deployer,
             federation_hash(federation),
+            deploy_terms(federation),
             chain_id=federation.ledger.chain_id,
             peers=dict.fromkeys(peers, stake),
-            pool=int(federation.rewards.pool),
-            min_stake=stake,
         )
+        devnet.keep()
         deployment.write(run.deployment)
     except BaseException:
         devnet.stop()
         raise
     return devnet, deployment
+
+
+def deploy_terms(federation: Federation) -> DeployTerms:
+    """What the contracts are built with; a stake stays bound until disputes over it are over."""
+    disputes = federation.ledger.activation_delay + federation.ledger.answer_seconds
+    return DeployTerms(
+        unbonding_seconds=max(DeployTerms().unbonding_seconds, 2 * disputes),
+        activation_delay=federation.ledger.activation_delay,
+        answer_seconds=federation.ledger.answer_seconds,
+        bond=int(federation.ledger.bond),
+        min_stake=int(federation.rewards.min_stake),
+        pool=int(federation.rewards.pool),
+        planned_rounds=federation.rounds,
+        cap=federation.scores.cap,
+        window=federation.scores.window,
+    )
 
 
 def share_gas_money(url: str, chain_id: int, deployer: "Account", peers: Sequence[bytes]) -> None:

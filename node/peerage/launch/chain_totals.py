@@ -20,6 +20,7 @@ class ChainTotals:
     failed: int = 0
     gas: int = 0
     rounds: int = 0
+    epochs: int = 0  # reward roots that stand
     claimed: dict[bytes, int] = field(default_factory=dict[bytes, int])
 
     @property
@@ -31,7 +32,7 @@ def read_totals(deployment: Deployment) -> ChainTotals:
     """Raises Unreachable when the node is gone."""
     rpc = connect(deployment.rpc, deployment.chain_id)
     ledger, vault = contract("RoundLedger"), contract("RewardVault")
-    transactions = failed = gas = rounds = 0
+    transactions = failed = gas = rounds = epochs = 0
     claimed: dict[bytes, int] = {}
     for transaction, receipt in _of_interest(rpc, deployment):
         to_vault = transaction["to"] == _hex(deployment.vault)
@@ -51,11 +52,12 @@ def read_totals(deployment: Deployment) -> ChainTotals:
                 )
             except BadEncoding:
                 continue  # an event of the token behind the vault
+            epochs += (event.name == "RootPublished") - (event.name == "RootVoided")
             if event.name == "RewardClaimed":
                 claimed[event.values["account"]] = max(
                     claimed.get(event.values["account"], 0), event.values["cumulative"]
                 )
-    return ChainTotals(transactions, failed, gas, rounds, claimed)
+    return ChainTotals(transactions, failed, gas, rounds, epochs, claimed)
 
 
 def _of_interest(rpc: Rpc, deployment: Deployment) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:

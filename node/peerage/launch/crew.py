@@ -137,15 +137,19 @@ class Crew:
             raise Unreachable(f"every peer has ended; the last was {name}: {sentence}")
 
     def _play(self) -> None:
-        for act, name in self.cast.due(self.view.statuses):
+        for act, name in self.cast.due(self.view.statuses, time.monotonic()):
             if act is Act.KILL and name in self._running:
                 self._running.pop(name).kill()
                 self._note(f"{name} was killed in round {self.view.statuses[name].round}, as the cast says")
             elif act is Act.RETURN:
                 self._running[name] = self._launcher.start(msgspec.structs.replace(self._specs[name], resume=True))
                 self._note(f"{name} comes back in round {self.view.round}")
-            self.cast = self.cast.done(act, name)
-            self.view = self.view.with_away(name, away=act is Act.KILL)
+            elif act in {Act.FREEZE, Act.THAW} and name in self._running:
+                self._running[name].freeze(on=act is Act.FREEZE)
+                done = "was frozen" if act is Act.FREEZE else "thaws"
+                self._note(f"{name} {done} in round {self.view.round}, as the cast says")
+            self.cast = self.cast.done(act, name, time.monotonic())
+            self.view = self.view.with_away(name, away=act in {Act.KILL, Act.FREEZE})
 
     def _note(self, sentence: str) -> None:
         self._say(sentence)

@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace as replace_struct
 
-from peerage.config import Federation, check_federation
+from peerage.config import Federation
+from peerage.config_checks import check_federation
 from peerage.config_toml import load_federation, to_toml
 from peerage.keys import (
     DEPLOYER,
@@ -29,14 +30,18 @@ from peerage.keys import (
     read_password,
 )
 from peerage.launch.agree import agreed
-from peerage.launch.cast import Cast
+from peerage.launch.cast import Cast, announced, played
 from peerage.launch.chain_side import DevnetWatch, engine_sentence, open_chain, with_engine
 from peerage.launch.crew import Crew, kill_hard
 from peerage.launch.live import Screen, View
-from peerage.launch.outcome import Ended, close_host, gather
+from peerage.launch.outcome import Ended, close_host, gather, sampling
+from peerage.launch.overhead import cpu
 from peerage.launch.processes import PRELOAD, RUN_PEER, PeerLauncher
 from peerage.launch.runlog import RunLog, merge_into
+from peerage.launch.turns import rests
+from peerage.regions import with_addresses
 from peerage.rundir import RunDir, link_latest, lock_run_dir, open_run_dir, write_whole
+from peerage.scheduling.forms import is_synthetic
 from peerage.status import PeerSpec
 from peerage_crypto.digest import tagged
 from peerage_crypto.errors import ChainError, Unreachable
@@ -65,7 +70,7 @@ class Options:
 
 def run_federation(federation: Federation, options: Options, screen: Screen) -> "tuple[Summary, RunDir]":
     """Train to the end. InputError for what cannot start; KeyboardInterrupt after everything has stopped."""
-    started = time.monotonic()
+    started, began = time.monotonic(), cpu()
     if not options.resume:
         federation = agreed(federation)  # a missing file is told before a folder is made
     run = open_run_dir(options.out, force=options.force, resume=options.resume)
@@ -85,9 +90,12 @@ def run_federation(federation: Federation, options: Options, screen: Screen) -> 
         if launcher.note:
             say(launcher.note)
         federation = _settle(federation, run, options)
+        for name, part in announced(federation).items():
+            say(f"CAST: {name} {part}.")
         probing = stack.enter_context(_probe(federation.emissions.country))
         accounts = _accounts(federation, run, options)
         addresses = {name: account.address for name, account in accounts.items()}
+        federation = with_addresses(federation, addresses)
         revive = float(os.environ.get(REVIVE_VARIABLE, "1"))
         deployer = _deployer(federation, run)
         devnet, deployment = open_chain(federation, run, deployer, list(addresses.values()), revive)
@@ -103,11 +111,11 @@ def run_federation(federation: Federation, options: Options, screen: Screen) -> 
         from peerage.emissions import HostMeter  # noqa: PLC0415 - after the slow starts are under way
 
         meter = HostMeter(probe)
-        crew = _crew(federation, run, options, launcher, log)
+        crew = _crew(federation, addresses, run, options, launcher, log)
         try:
             with _stopped(crew, say):
                 crew.start()
-                crew.run(screen, DevnetWatch(devnet))
+                crew.run(screen, sampling(meter, DevnetWatch(devnet)))
         finally:
             close_host(run, meter, probe.host_id)  # also of a session that was cut short: its records are in the rounds
         link_latest(run)
@@ -125,6 +133,7 @@ def run_federation(federation: Federation, options: Options, screen: Screen) -> 
             view=crew.view,
             lost=crew.lost,
             times=replace(crew.times, started=started),
+            began=began,
         )
         return gather(ended, launcher, end_chain, say, baselines=options.baselines), run
 
@@ -158,7 +167,14 @@ def _deployer(federation: Federation, run: RunDir) -> "Account":
     return create_with_random_password(run.secrets, DEPLOYER).account
 
 
-def _crew(federation: Federation, run: RunDir, options: Options, launcher: PeerLauncher, log: RunLog) -> Crew:
+def _crew(
+    federation: Federation,
+    addresses: Mapping[str, bytes],
+    run: RunDir,
+    options: Options,
+    launcher: PeerLauncher,
+    log: RunLog,
+) -> Crew:
     specs = [
         PeerSpec(
             name=name,
@@ -171,6 +187,7 @@ def _crew(federation: Federation, run: RunDir, options: Options, launcher: PeerL
             seed=federation.seed,
             resume=options.resume,
             behaviour=federation.part(name).behaviour,
+            slow=federation.part(name).slow,
         )
         for index, name in enumerate(federation.peer_names())
     ]
@@ -179,12 +196,25 @@ def _crew(federation: Federation, run: RunDir, options: Options, launcher: PeerL
         rounds=federation.rounds,
         statuses={},
         behaviours={spec.name: spec.behaviour for spec in specs},
+        rests=_rests(federation, addresses),
+        synthetic=frozenset(
+            name
+            for name, address in addresses.items()
+            for entry in federation.energy
+            if entry.peer == f"0x{address.hex()}" and is_synthetic(entry.profile)
+        ),
     )
     timing = federation.timing
     patience = PATIENCE_SECONDS + 5 * (timing.join + timing.step + timing.stall)
-    played = frozenset(part.peer for part in federation.cast) if options.resume else frozenset[str]()
-    cast = Cast(federation.cast, killed=played, returned=played)  # a resumed run does not kill again
+    cast = played(federation.cast) if options.resume else Cast(federation.cast)  # a resumed run does not kill again
     return Crew(launcher, specs, view, cast, log.say, patience_seconds=patience)
+
+
+def _rests(federation: Federation, accounts: Mapping[str, bytes]) -> dict[str, frozenset[int]]:
+    """The rounds in which each peer has no turn, by its name."""
+    named = {name: f"0x{address.hex()}" for name, address in accounts.items()}
+    found = rests(federation, named)
+    return {name: found[address] for name, address in named.items()}
 
 
 def _sealed(export: ChainExport, say: Callable[[str], None]) -> None:

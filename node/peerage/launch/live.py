@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import IO, Self
 
@@ -40,6 +40,12 @@ class View:
     notes: tuple[str, ...] = ()
     trained_at: float | None = None
     symbol: str = "PEER"
+    synthetic: frozenset[str] = frozenset()  # whose energy nobody has measured
+    rests: Mapping[str, frozenset[int]] = field(default_factory=dict[str, frozenset[int]])  # rounds, by name
+
+    def resting(self, name: str) -> bool:
+        """Whether its schedule gives this peer no turn in the round that the others work on."""
+        return self.round in self.rests.get(name, ())
 
     @property
     def round(self) -> int:
@@ -84,13 +90,14 @@ def table(view: View, now: float) -> Table:
         state = "away" if name in view.away else status.state if status else "starting"
         behaviour = view.behaviours.get(name, "honest")
         label = name if behaviour == "honest" else f"{name} ({behaviour})"
+        label += " (synthetic energy)" if name in view.synthetic else ""
         if status is None:
             grid.add_row(label, Text(state, _STYLES[state]), *[""] * 7)
             continue
         grid.add_row(
             label,
             Text(state, _STYLES[state]),
-            status.phase if state == "running" else "",
+            "" if state != "running" else "rest" if view.resting(name) else status.phase,
             str(status.round),
             str(status.version),
             percent(status.accuracy),
@@ -110,6 +117,8 @@ def line(view: View, now: float) -> str:
     eta = view.eta_seconds(now)
     left = "" if eta is None or view.closed == view.rounds else f", about {eta:.0f} s left"
     gone = f", away: {', '.join(sorted(view.away))}" if view.away else ""
+    rested = ", ".join(name for name in view.names if view.closed in view.rests.get(name, ()))
+    gone += f", resting: {rested}" if rested else ""
     return f"round {view.closed} of {view.rounds} closed{mean}, {sent} sent, {energy:.3f} Wh{gone}{left}"
 
 

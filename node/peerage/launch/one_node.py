@@ -18,13 +18,17 @@ from msgspec.structs import replace as with_
 
 from peerage import keys
 from peerage.config_toml import load_federation, to_toml
+from peerage.launch.admission import may_register, read_invitation
 from peerage.launch.live import amount, percent
-from peerage.launch.node_file import NodeFile, read_node_file
+from peerage.launch.node_file import NodeFile, listening, read_node_file
 from peerage.launch.processes import PRELOAD, RUN_PEER, Runner, reseed
-from peerage.rundir import open_run_dir, write_whole
+from peerage.launch.turns import made_up
+from peerage.rundir import RunDir, open_run_dir, write_whole
 from peerage.status import PeerSpec, receive_status
-from peerage_crypto.errors import InputError, Unreachable
+from peerage_crypto.errors import ChainError, InputError, Unreachable
+from peerage_ledger.archive.export import ChainExport
 from peerage_ledger.deployment import Deployment
+from peerage_ledger.fees import GWEI
 from peerage_ledger.rpc import connect
 
 
@@ -37,6 +41,8 @@ def run_node(file: Path, *, resume: bool, runner: str = RUN_PEER) -> int:
     settings = read_node_file(file)
     spec = _prepare(settings, file.absolute().parent, resume=resume)
     federation = load_federation(Path(spec.run_dir) / "federation.toml")
+    for sentence in made_up(federation):
+        print(sentence, file=sys.stderr, flush=True)  # noqa: T201
     probe = probe_host(federation.emissions.country or None)
     write_whole(Path(spec.host_probe), probe.to_json().encode())
     reseed(federation.seed, spec.index)
@@ -51,13 +57,27 @@ def run_node(file: Path, *, resume: bool, runner: str = RUN_PEER) -> int:
     signal.signal(signal.SIGINT, stop)
     threading.Thread(target=_print, args=(ours,), name="status", daemon=True).start()
     run: Runner = load_factory(runner)
-    return run(spec, theirs)
+    deployment = Deployment.read(Path(spec.deployment))
+    archive = ChainExport(deployment, RunDir(Path(spec.run_dir)).chain / "chain.jsonl")  # what this peer was shown
+    try:
+        return run(spec, theirs)
+    finally:
+        _seal(archive)
+
+
+def _seal(archive: ChainExport) -> None:
+    """Without its chain an archive ends where it stood, and says nothing wrong."""
+    try:
+        archive.finish()
+    except (Unreachable, ChainError, InputError) as error:
+        print(f"chain/chain.jsonl ends early: {error}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _prepare(settings: NodeFile, folder: Path, *, resume: bool) -> PeerSpec:
     secrets = folder / settings.secrets
     secret = folder / settings.password_file if settings.password_file else None
     account = keys.load_keys(secrets, settings.name, keys.read_password(secret)).account  # says a wrong password first
+    host = listening(settings, account.address)
     federation = load_federation(folder / settings.federation)
     if not 0 <= settings.index < federation.peers:
         raise InputError(f"index = {settings.index} is none of this federation's 0 to {federation.peers - 1}")
@@ -70,6 +90,7 @@ def _prepare(settings: NodeFile, folder: Path, *, resume: bool) -> PeerSpec:
     if settings.rpc:
         deployment = replace(deployment, rpc=settings.rpc)
     _check_gas_money(deployment, account.address)
+    invitation = _invitation(settings, folder, deployment, account.address)
     run = open_run_dir(folder / settings.run_dir, force=False, resume=resume)
     run.peer(settings.name).mkdir(exist_ok=True)
     write_whole(run.federation, to_toml(with_(federation, data=data)).encode())
@@ -82,11 +103,36 @@ def _prepare(settings: NodeFile, folder: Path, *, resume: bool) -> PeerSpec:
         password_file=str(secret or ""),
         deployment=str(run.deployment),
         host_probe=str(run.host_probe),
-        listen_host=settings.listen_host,
+        listen_host=host,
         seed=federation.seed,
         own_rows=bool(settings.data_source),
         resume=resume,
+        invitation=tuple(blob.hex() for blob in invitation),
+        most_fee=settings.most_fee_gwei * GWEI,
+        threads=settings.threads,
     )
+
+
+def _invitation(settings: NodeFile, folder: Path, deployment: Deployment, me: bytes) -> list[bytes]:
+    """What this peer brings to the register. InputError when it would not be let in, and would wait for ever."""
+    blobs: list[bytes] = []
+    if settings.invitation:
+        path = folder / settings.invitation
+        invitation = read_invitation(path, deployment)
+        if invitation.account != me:
+            raise InputError(f"{path} invites {to_checksum_address(invitation.account)}, not this peer's account")
+        blobs = invitation.blobs()
+    try:
+        admitted = may_register(deployment, me, blobs)
+    except Unreachable:
+        return blobs  # it waits for its chain, as it does later on
+    if not admitted:
+        why = "its invitation is not signed by a quorum of its active peers, or is over" if blobs else "it needs one"
+        raise InputError(
+            f"this federation admits {to_checksum_address(me)} by invitation only, and {why}: ask its members "
+            "(`peerage invite`), and name the file as invitation = ... in the node file"
+        )
+    return blobs
 
 
 def _check_gas_money(deployment: Deployment, address: bytes) -> None:

@@ -4,7 +4,7 @@ What cannot be had (the chain is gone, the data are not on this machine) is null
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +17,24 @@ from peerage.config import Federation
 from peerage.emissions import BadRecord, EmissionRecord, HostMeter, decode_record, summarise
 from peerage.emissions.record import MAX_RECORD_BYTES
 from peerage.launch import summary as s
+from peerage.launch.cast import announced
 from peerage.launch.chain_totals import ChainTotals, read_totals
 from peerage.launch.crew import Times
+from peerage.launch.faults import faults_of
+from peerage.launch.groups import Groups, divided, in_sums
+from peerage.launch.groups import compose as compose_groups
 from peerage.launch.live import View
+from peerage.launch.overhead import Cpu, of_run
 from peerage.launch.processes import PeerLauncher
+from peerage.launch.turns import rests, scales, told_of
 from peerage.metrics import read_all_metrics
+from peerage.own_meter import entries_of
+from peerage.privacy.meter import perhaps_revealed
+from peerage.privacy.noise import promised
 from peerage.rundir import RunDir, write_whole
 from peerage_crypto.errors import InputError, Unreachable
-from peerage_crypto.thresholds import thresholds
+from peerage_ledger.audit.findings import Notebook
+from peerage_ledger.audit.journal import Journal, read_journal
 from peerage_ledger.deployment import Deployment
 
 WRITE_MODEL = "peerage.launch.product:write_model"
@@ -43,6 +53,7 @@ class Ended:
     view: View
     lost: Mapping[str, str]
     times: Times
+    began: Cpu
 
 
 def gather(
@@ -54,14 +65,17 @@ def gather(
     chain = _chain(ended.deployment, say)
     stop_chain()
     summary = compose(ended, records, chain)
+    right: Mapping[str, tuple[int, int]] = {}
     if summary.aggregate_sha256:
-        summary = _with_model(summary, run, launcher)
+        summary, right = _with_model(summary, run, launcher)
+    summary = replace(summary, groups=_groups(ended, summary.accounts, records, right))
     summary = replace(summary, seconds=replace(summary.seconds, total=time.monotonic() - ended.times.started))
     if baselines:
         say("Measuring the yardsticks: each peer alone, and all rows in one place (outside the run's clock).")
         summary = _with_yardsticks(summary, run, launcher)
     write_whole(run.summary, summary.to_json())
     summary = replace(summary, audit=_audited(run.root, say))
+    summary = replace(summary, overhead=of_run(ended.began, run.host_log))  # the audit was part of it
     write_whole(run.summary, summary.to_json())
     return summary
 
@@ -74,6 +88,7 @@ def compose(ended: Ended, records: tuple[EmissionRecord, ...], chain: ChainTotal
     mean, least = s.peer_accuracies(statuses)
     times = ended.times
     masked = federation.exchange == "masked"
+    missing, resting = s.parted(s.absent(metrics, accounts), rests(federation, accounts))
     return s.Summary(
         name=federation.name,
         peers=federation.peers,
@@ -94,15 +109,49 @@ def compose(ended: Ended, records: tuple[EmissionRecord, ...], chain: ChainTotal
         rewards=s.Rewards(
             pool=federation.rewards.pool,
             paid=str(chain.paid if chain else 0),
+            epochs=chain.epochs if chain else 0,
             by_peer={str(to_checksum_address(a)): str(n) for a, n in sorted((chain.claimed if chain else {}).items())},
         ),
         emissions=_emissions(records),
-        missing=s.missing(metrics, accounts),
-        smallest_honest_sum=thresholds(federation.peers, federation.peers).smallest_honest_sum if masked else None,
+        missing=missing,
+        resting=resting,
+        schedule=told_of(federation),
+        clipped=s.clipped(metrics) if masked else s.Clipped(),
+        smallest_honest_sum=promised(federation),
         validation=s.validation_of(federation),
         accounts=accounts,
         lost=dict(ended.lost),
+        parts=announced(federation),
+        faults=faults_of(_journals(ended.run, federation), ended.accounts),
+        privacy=s.privacy(federation, metrics, accounts, _open_sessions(ended.run, federation)),
+        best=s.best(metrics),
     )
+
+
+def _open_sessions(run: RunDir, federation: Federation) -> dict[str, frozenset[str]]:
+    """By peer name: sessions that it voted in and that its journal leaves open, so that their sum may be known."""
+    return {
+        journal.name: perhaps_revealed(entries_of((entry.kind, entry.fields) for entry in journal.entries))
+        for journal in _journals(run, federation)
+    }
+
+
+def _journals(run: RunDir, federation: Federation) -> Iterator[Journal]:
+    """As an auditor reads them; what is wrong with them is the auditor's to say."""
+    for name in federation.peer_names():
+        path = run.peer(name) / "journal.jsonl"
+        if path.exists():
+            yield read_journal(name, path.read_bytes(), Notebook())
+
+
+def sampling(meter: HostMeter, tick: Callable[[], Sequence[str]]) -> Callable[[], Sequence[str]]:
+    """`tick`, and each time a look at the host: a counter that nobody reads for an hour may have wrapped unseen."""
+
+    def both() -> Sequence[str]:
+        meter.sample()
+        return tick()
+
+    return both
 
 
 def close_host(run: RunDir, meter: HostMeter, host_id: str) -> None:
@@ -158,10 +207,37 @@ def _emissions(records: tuple[EmissionRecord, ...]) -> s.Emissions:
     )
 
 
-def _with_model(summary: s.Summary, run: RunDir, launcher: PeerLauncher) -> s.Summary:
-    job = msgspec.json.encode({"run_dir": str(run.root), "aggregate": summary.aggregate_sha256}).decode()
-    final = msgspec.json.decode(launcher.run_aside(WRITE_MODEL, job).result(), type=dict[str, float])
-    return replace(summary, accuracy=replace(summary.accuracy, aggregate=final["accuracy"]))
+def _with_model(
+    summary: s.Summary, run: RunDir, launcher: PeerLauncher
+) -> tuple[s.Summary, Mapping[str, tuple[int, int]]]:
+    """The summary with what the final model is worth, and (held-out rows, right ones) by peer name."""
+    best = summary.best
+    order = {
+        "run_dir": str(run.root),
+        "aggregate": summary.aggregate_sha256,
+        "best": best.aggregate_sha256 if best else "",
+    }
+    job = msgspec.json.encode(order).decode()
+    final = msgspec.json.decode(launcher.run_aside(WRITE_MODEL, job).result(), type=s.FinalModel)
+    accuracy = replace(summary.accuracy, aggregate=final.accuracy)
+    best = replace(best, accuracy=final.best) if best else None
+    return replace(summary, accuracy=accuracy, quality=final.quality, best=best), final.own
+
+
+def _groups(
+    ended: Ended,
+    accounts: Mapping[str, str],
+    records: Sequence[EmissionRecord],
+    right: Mapping[str, tuple[int, int]],
+) -> Groups | None:
+    names = {address.lower(): name for name, address in accounts.items()}
+    countries = {names[r.peer]: r.factor.place for r in records if r.peer in names}
+    division = divided(ended.federation, accounts, countries)
+    if division is None:
+        return None
+    metrics = read_all_metrics(ended.run.root, ended.federation)
+    survivors = in_sums((m for lines in metrics.values() for m in lines), accounts)
+    return compose_groups(division, survivors, right, scales(ended.federation, accounts))
 
 
 def _with_yardsticks(summary: s.Summary, run: RunDir, launcher: PeerLauncher) -> s.Summary:

@@ -56,6 +56,12 @@ class PeerProcess:
         self.process.join()
         self.pipe.close()
 
+    def freeze(self, *, on: bool) -> None:
+        """SIGSTOP, later SIGCONT: a machine that stands still for a while and does not know it."""
+        pid = self.process.pid
+        if pid is not None and self.process.is_alive():
+            os.kill(pid, signal.SIGSTOP if on else signal.SIGCONT)
+
     def ask_to_stop(self) -> None:
         self.pipe.close()
 

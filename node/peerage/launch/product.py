@@ -12,19 +12,20 @@ import numpy as np
 from peerage.config import Federation
 from peerage.config_toml import load_federation
 from peerage.launch.model_card import Facts, model_card
+from peerage.launch.summary import FinalModel
 from peerage.learning import baselines
+from peerage.learning.architectures import first_model
 from peerage.learning.common_scale import decoded
 from peerage.learning.data import Dataset, Splits, load
 from peerage.learning.data_csv import Schema, standardise, standardiser, statistics
-from peerage.learning.model import build, from_canonical, from_vector, layout, save_safetensors, size, to_vector
+from peerage.learning.model import from_canonical, from_vector, layout, save_safetensors, size, take_back, to_vector
+from peerage.learning.own_rows import right_by_peer
 from peerage.learning.partitions import partition
+from peerage.learning.personal import own_kind, under_heads
+from peerage.learning.quality import quality_of
 from peerage.learning.trainer import TrainSettings, evaluate
 from peerage.rundir import RunDir, write_whole
-
-
-class FinalModel(msgspec.Struct, frozen=True):
-    accuracy: float  # of the aggregate on the test split
-    parameters: int
+from peerage.validation import is_private
 
 
 class Yardsticks(msgspec.Struct, frozen=True):
@@ -35,6 +36,7 @@ class Yardsticks(msgspec.Struct, frozen=True):
 class Job(msgspec.Struct, frozen=True):
     run_dir: str
     aggregate: str = ""  # artefact id
+    best: str = ""  # another that is wanted as well
 
 
 def write_model(job: str) -> bytes:
@@ -43,26 +45,25 @@ def write_model(job: str) -> bytes:
     run = RunDir(Path(order.run_dir))
     federation = load_federation(run.federation)
     splits, preparation = _splits(run, federation)
-    net = build(
-        splits.train.input_shape,
-        len(splits.train.classes),
-        federation.seed,
-        hidden=federation.model.hidden,
-        factory=federation.model.factory,
-    )
+    net = first_model(federation, splits.train.input_shape, len(splits.train.classes))
     agreed = layout(net)
     vector = from_canonical((run.store / order.aggregate).read_bytes(), size(agreed))
     from_vector(net, vector)
-    accuracy = evaluate(net, splits.test).accuracy
+    if federation.model.local:
+        accuracy, quality, own = under_heads(net, vector, splits, federation, run.own_model)
+    else:
+        accuracy, quality = evaluate(net, splits.test).accuracy, quality_of(net, splits.test)
+        own = right_by_peer(net, splits.train, federation)
     metadata = {
         "format": "pt",
         "schema": "1",
-        "aggregate_sha256": order.aggregate,
         "classes": msgspec.json.encode(splits.train.classes).decode(),
         "input_shape": msgspec.json.encode(splits.train.input_shape).decode(),
         "preparation": preparation,
+        **({"local": msgspec.json.encode(federation.model.local).decode()} if federation.model.local else {}),
+        "order": msgspec.json.encode([name for name, _ in agreed]).decode(),  # in which the parameters are hashed
     }
-    save_safetensors(run.model, agreed, vector, metadata)
+    save_safetensors(run.model, agreed, vector, {**metadata, "aggregate_sha256": order.aggregate})
     facts = Facts(
         aggregate=order.aggregate,
         accuracy=accuracy,
@@ -71,9 +72,21 @@ def write_model(job: str) -> bytes:
         classes=splits.train.classes,
         input_shape=splits.train.input_shape,
         test_rows=len(splits.test),
+        quality=quality,
     )
     write_whole(run.model_card, model_card(federation, facts).encode())
-    return msgspec.json.encode(FinalModel(accuracy, size(agreed)))
+    best = None
+    if order.best:
+        vector = from_canonical((run.store / order.best).read_bytes(), size(agreed))
+        save_safetensors(run.best_model, agreed, vector, {**metadata, "aggregate_sha256": order.best})
+        from_vector(net, vector)
+        best = (
+            under_heads(net, vector, splits, federation, run.own_model)[0]
+            if federation.model.local
+            else evaluate(net, splits.test).accuracy
+        )
+    told = FinalModel(accuracy=accuracy, parameters=size(agreed), quality=quality, best=best, own=own)
+    return msgspec.json.encode(told)
 
 
 def yardsticks(job: str) -> bytes:
@@ -86,19 +99,15 @@ def yardsticks(job: str) -> bytes:
         splits.train.take(rows)
         for rows in partition(splits.train.labels, federation.data.partition, federation.peers, federation.seed)
     ]
-    net = build(
-        splits.train.input_shape,
-        len(splits.train.classes),
-        federation.seed,
-        hidden=federation.model.hidden,
-        factory=federation.model.factory,
-    )
+    net = first_model(federation, splits.train.input_shape, len(splits.train.classes))
+    take_back(net)  # who is alone has no part that stays and none that goes
     start = to_vector(net)
+    tests = own_kind(splits, federation) if federation.model.local else splits.test
     training = federation.training
     settings = TrainSettings(training.epochs, training.batch_size, training.learning_rate)
     length = {"rounds": federation.rounds, "seed": federation.seed}
-    alone = baselines.local_only(net, start, parts, splits.test, settings, **length)
-    together = baselines.pooled(net, start, parts, splits.test, settings, **length)
+    alone = baselines.local_only(net, start, parts, tests, settings, **length)
+    together = baselines.pooled(net, start, parts, tests, settings, **length)
     return msgspec.json.encode(Yardsticks(float(np.mean(alone)), together))
 
 
@@ -110,7 +119,13 @@ def _splits(run: RunDir, federation: Federation) -> tuple[Splits, str]:
     data = federation.data
     schema = Schema.from_json(data.columns) if data.columns else None
     splits = load(
-        data.source, federation.seed, data_dir=data.data_dir, schema=schema, validation_file=data.validation_file
+        data.source,
+        federation.seed,
+        data_dir=data.data_dir,
+        schema=schema,
+        validation_file=data.validation_file,
+        public=not is_private(federation),
+        classes=data.classes,
     )
     if schema is None:
         return splits, ""

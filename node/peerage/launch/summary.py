@@ -6,8 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from peerage.config import Federation
-from peerage.metrics import RoundMetrics
+from peerage.launch.faults import Fault
+from peerage.launch.groups import Groups
+from peerage.launch.overhead import Overhead
+from peerage.launch.turns import ScheduleTold
+from peerage.metrics import RoundMetrics, rounds_seen
+from peerage.own_meter import ground_of
+from peerage.privacy.meter import PrivacySummary, RoundSeen, against, meters
 from peerage.status import Status
+
+SUMMARY_SCHEMA = 2  # 1 lacks overhead, and what older versions did not have either
 
 
 class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +26,45 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
     aggregate: float | None = None
     local_only: float | None = None
     pooled: float | None = None
+
+
+class ClassQuality(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one class: its test rows, and shares; null where there is nothing to divide by."""
+
+    rows: int
+    recall: float | None = None
+    precision: float | None = None
+    f1: float | None = None
+    auroc: float | None = None
+
+
+class Quality(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the aggregate on the test split, every class weighing the same (`peerage.learning.quality`)."""
+
+    macro_f1: float | None = None
+    balanced_accuracy: float | None = None
+    auroc: float | None = None  # one class against the rest, mean over classes
+    imbalance: float | None = None  # test rows of the largest class over those of the smallest
+    by_class: dict[str, ClassQuality] = {}
+
+
+class FinalModel(msgspec.Struct, frozen=True, kw_only=True):
+    """What `launch.product` found out about the aggregate that it wrote."""
+
+    accuracy: float
+    parameters: int
+    quality: Quality
+    best: float | None = None  # accuracy of the best round's, where that is another
+    own: dict[str, tuple[int, int]] = {}  # rows that a peer held back, and how many of them it gets right
+
+
+class Best(msgspec.Struct, frozen=True, kw_only=True):
+    """The round whose model the masked validation found best; the last round's is not validated by any later one."""
+
+    round: int
+    aggregate_sha256: str
+    validated: float  # share of all peers' held-out rows
+    accuracy: float | None = None  # on the test split, for people: nothing is chosen by it
 
 
 class Seconds(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,10 +97,11 @@ class LedgerCost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rewards(msgspec.Struct, frozen=True, kw_only=True):
-    """Smallest units as strings; `by_peer` by checksummed account address, as claimed."""
+    """Smallest units as strings; `by_peer` by checksummed account address, as claimed in so many epochs of pay."""
 
     pool: str
     paid: str
+    epochs: int = 0
     by_peer: dict[str, str] = {}
 
 
@@ -73,11 +121,19 @@ class Emissions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Missing(msgspec.Struct, frozen=True, kw_only=True):
-    """A registered peer whose update is not in this round's sum."""
+    """A registered peer whose update is not in this round's sum, though its schedule, if any, gave it a turn."""
 
     round: int
     peer: str
     address: str = ""
+
+
+class Clipped(msgspec.Struct, frozen=True, kw_only=True):
+    """What the clips took away over the run: how many updates were shortened, how many coordinates cut."""
+
+    updates: int = 0
+    of: int = 0
+    coordinates: int = 0
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +142,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    schema: int = 1
+    schema: int = SUMMARY_SCHEMA
     name: str
     peers: int
     rounds: int
@@ -100,14 +156,41 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     rewards: Rewards
     emissions: Emissions
     missing: tuple[Missing, ...]
-    smallest_honest_sum: int | None  # peers; null in plain exchange, which hides nothing
+    resting: tuple[Missing, ...] = ()  # not in the sum either, as the schedule says
+    schedule: ScheduleTold | None = None  # null: everybody is due in every round
+    smallest_honest_sum: int | None  # peers, as promised for any round; null in plain exchange, which hides nothing
     validation: str  # whose rows the scores were measured on
     accounts: dict[str, str]  # peer name -> account address
+    clipped: Clipped = Clipped()
     lost: dict[str, str] = {}  # peers that ended unasked: name -> what they said
+    parts: dict[str, str] = {}  # peers that the cast made misbehave or vanish: name -> how
+    faults: tuple[Fault, ...] = ()  # what the peers wrote down of each other
+    privacy: PrivacySummary | None = None  # null in plain exchange
+    quality: Quality | None = None  # null where no model came out
+    best: Best | None = None  # null without training.counts = "held-out"
+    groups: Groups | None = None  # null where nothing divides the peers
     audit: Verdict = Verdict()
+    overhead: Overhead | None = None  # launcher, last audit and chain; null where no host record was written
 
     def to_json(self) -> builtins.bytes:
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+def other_version(raw: builtins.bytes) -> str:
+    """One sentence where this summary.json says another schema than ours; empty where it says ours, or nothing."""
+    try:
+        said = msgspec.json.decode(raw, type=_Versioned).schema
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ""
+    if said == SUMMARY_SCHEMA:
+        return ""
+    lacks = sorted(set(Summary.__struct_fields__) - set(msgspec.json.decode(raw)))
+    without = f", and lacks {', '.join(lacks)}" if lacks else ""
+    return f"summary.json has schema {said}{without}; this version writes schema {SUMMARY_SCHEMA}"
+
+
+class _Versioned(msgspec.Struct, frozen=True):
+    schema: int
 
 
 def last_aggregate(metrics: Mapping[str, Sequence[RoundMetrics]]) -> str:
@@ -122,7 +205,21 @@ def aggregate_accuracy(metrics: Mapping[str, Sequence[RoundMetrics]], aggregate:
     return next((accuracy for accuracy in told if accuracy is not None), None)
 
 
-def missing(metrics: Mapping[str, Sequence[RoundMetrics]], accounts: Mapping[str, str]) -> tuple[Missing, ...]:
+def best(metrics: Mapping[str, Sequence[RoundMetrics]]) -> Best | None:
+    """The earliest of the best: what round r counts is of the model that came out of round r - 1."""
+    adopted = {line.round: line.aggregate for line in _all(metrics) if line.aggregate}
+    told: dict[int, list[float]] = {}
+    for line in _all(metrics):
+        if line.validated is not None and line.round - 1 in adopted:
+            told.setdefault(line.round - 1, []).append(line.validated)
+    if not told:
+        return None
+    counted = {number: max(sorted(set(found)), key=found.count) for number, found in told.items()}
+    number = max(sorted(counted), key=lambda one: counted[one])
+    return Best(round=number, aggregate_sha256=adopted[number], validated=counted[number])
+
+
+def absent(metrics: Mapping[str, Sequence[RoundMetrics]], accounts: Mapping[str, str]) -> tuple[Missing, ...]:
     """Who is not in which sum, by the members' own lists of survivors; a round nobody reports has no line."""
     survivors: dict[int, set[str]] = {}
     for line in _all(metrics):
@@ -133,6 +230,24 @@ def missing(metrics: Mapping[str, Sequence[RoundMetrics]], accounts: Mapping[str
         for number in sorted(survivors)
         for name, address in accounts.items()
         if address not in survivors[number]
+    )
+
+
+def parted(
+    absent: Iterable[Missing], rests: Mapping[str, frozenset[int]]
+) -> tuple[tuple[Missing, ...], tuple[Missing, ...]]:
+    """Those who were due and missing, and those who rested; `rests` are rounds by address."""
+    resting = tuple(one for one in absent if one.round in rests.get(one.address, ()))
+    return tuple(one for one in absent if one not in resting), resting
+
+
+def clipped(metrics: Mapping[str, Sequence[RoundMetrics]]) -> Clipped:
+    """Each round once: all members report the same counts, which they read from the same sum."""
+    rounds = {line.round: line for line in _all(metrics) if line.survivors}
+    return Clipped(
+        updates=sum(line.clipped_updates for line in rounds.values()),
+        of=sum(len(line.survivors) for line in rounds.values()),
+        coordinates=sum(line.clipped_coordinates for line in rounds.values()),
     )
 
 
@@ -162,13 +277,49 @@ def gap_recovered(accuracy: Accuracy) -> float | None:
     return (reached - local) / (pooled - local) if pooled > local else None
 
 
+def privacy(
+    federation: Federation,
+    metrics: Mapping[str, Sequence[RoundMetrics]],
+    accounts: Mapping[str, str],
+    open_sessions: Mapping[str, Iterable[str]],
+) -> PrivacySummary | None:
+    """The meter of every peer; `open_sessions` names those that a peer's journal leaves open, by peer name."""
+    if federation.exchange == "plain":
+        return None
+    lines = list(_all(metrics))
+    parameters = max((line.parameters for line in lines), default=0)
+    return privacy_of(federation, list(rounds_seen(lines)), parameters, accounts, open_sessions)
+
+
+def privacy_of(
+    federation: Federation,
+    rounds: Sequence[RoundSeen],
+    parameters: int,
+    accounts: Mapping[str, str],
+    open_sessions: Mapping[str, Iterable[str]],
+) -> PrivacySummary:
+    """The same from the rounds themselves: what an auditor has."""
+    closed = {one.sid for one in rounds}
+    perhaps = {accounts[name]: len(set(sids) - closed) for name, sids in open_sessions.items() if name in accounts}
+    ground = ground_of(federation, parameters)
+    return PrivacySummary(
+        noise=federation.privacy.noise,
+        against=against(ground.colluders),
+        colluders=ground.colluders,
+        parameters=parameters,
+        by_peer=meters(rounds, accounts.values(), ground, perhaps),
+    )
+
+
 def validation_of(federation: Federation) -> str:
     data = federation.data
+    if data.validation == "private":
+        return f"rows that each peer holds back ({federation.scores.holdout:.0%} of its own), seen by nobody else"
     if data.validation_file:
         return f"the public file {data.validation_file}"
     if data.validation_donor:
         return f"rows donated by {data.validation_donor}"
-    return "" if data.source.startswith("csv:") else f"the declared public slice of {data.source}"
+    return "" if data.source.startswith(("csv:", "npz:", "folder:")) else f"the declared public slice of {data.source}"
 
 
 def _all(metrics: Mapping[str, Sequence[RoundMetrics]]) -> Iterable[RoundMetrics]:

@@ -23,16 +23,17 @@ def local_only(
     model: nn.Module,
     start: NDArray[np.float32],
     parts: Sequence[Dataset],
-    test: Dataset,
+    test: Dataset | Sequence[Dataset],
     settings: TrainSettings,
     *,
     rounds: int,
     seed: int,
 ) -> tuple[float, ...]:
-    """Test accuracy of each peer had it trained as long, on its own rows only."""
+    """Test accuracy of each peer had it trained as long, on its own rows only; `test` is one for all, or one each."""
+    tests = [test] * len(parts) if isinstance(test, Dataset) else test
     return tuple(
-        _alone(model, start, part, test, settings, rounds=rounds, seed=seed, peer=peer)
-        for peer, part in enumerate(parts)
+        _alone(model, start, part, [rows], settings, rounds=rounds, seed=seed, peer=peer)
+        for peer, (part, rows) in enumerate(zip(parts, tests, strict=True))
     )
 
 
@@ -40,26 +41,27 @@ def pooled(
     model: nn.Module,
     start: NDArray[np.float32],
     parts: Sequence[Dataset],
-    test: Dataset,
+    test: Dataset | Sequence[Dataset],
     settings: TrainSettings,
     *,
     rounds: int,
     seed: int,
 ) -> float:
-    """Test accuracy had all peers put their rows in one place."""
+    """Test accuracy had all peers put their rows in one place; of several tests, over all their rows."""
     whole = Dataset(
         np.concatenate([part.features for part in parts]),
         np.concatenate([part.labels for part in parts]),
         parts[0].classes,
     )
-    return _alone(model, start, whole, test, settings, rounds=rounds, seed=seed, peer=POOLED)
+    tests = [test] if isinstance(test, Dataset) else test
+    return _alone(model, start, whole, tests, settings, rounds=rounds, seed=seed, peer=POOLED)
 
 
 def _alone(
     model: nn.Module,
     start: NDArray[np.float32],
     part: Dataset,
-    test: Dataset,
+    tests: Sequence[Dataset],
     settings: TrainSettings,
     *,
     rounds: int,
@@ -69,4 +71,5 @@ def _alone(
     from_vector(model, start)
     for version in range(1, rounds + 1):
         train(model, part, settings, draw_seed(seed, peer, version))
-    return evaluate(model, test).accuracy
+    found = [evaluate(model, test) for test in tests]
+    return sum(one.correct for one in found) / max(1, sum(one.total for one in found))

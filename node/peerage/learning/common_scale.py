@@ -21,10 +21,12 @@ from peerage.learning.data_csv import (
     standardiser,
     statistics,
 )
-from peerage.rounds.aggregation import AUXILIARY, Grid, split_sum
+from peerage.rounds.aggregation import Grid, split_sum
+from peerage.rounds.optimisers import FEDAVG
+from peerage_crypto.buckets import FLAT
 from peerage_crypto.digest import tagged
 from peerage_crypto.errors import InputError
-from peerage_crypto.fixedpoint import dequantise, ring
+from peerage_crypto.fixedpoint import dequantise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from peerage_ledger.judgement import Federation
 
 CLIP = 2.0**25  # of a peer's statistics: about 32 peers with 2^25 rows each fit the ring
+GRID = Grid(STATISTICS_RING_BITS, STATISTICS_FRAC_BITS, CLIP)
 
 
 def my_statistics(rows: Dataset, schema: Schema) -> NDArray[np.float64]:
@@ -52,16 +55,21 @@ def ground_of(training: Federation, columns: int) -> Federation:
         training,
         genesis=tagged("peerage/statistics/genesis/1", training.genesis),
         terms=tagged("peerage/statistics/terms/1", training.terms),
-        ring=ring(STATISTICS_RING_BITS),
-        length=AUXILIARY + 3 * columns,
+        ring=GRID.ring,
+        length=GRID.length(3 * columns),
+        grouping=FLAT,
+        sketches=None,
+        crossfit=False,
+        audited=False,
+        turns=None,
+        whole=False,
     )
 
 
 def rules_for(training: Rules) -> Rules:
     """One round, nothing scored, nothing paid."""
-    return replace(
-        training, rounds=1, momentum=0.0, grid=Grid(STATISTICS_RING_BITS, STATISTICS_FRAC_BITS, CLIP), pool=0
-    )
+    flat = replace(training, optimiser=FEDAVG, rule="mean", byzantine=0, over=0, fedau=None)
+    return replace(flat, rounds=1, grid=GRID, pool=0)
 
 
 def outcome(engine: Engine) -> Standardiser:
@@ -76,4 +84,11 @@ def encoded(agreed: Standardiser) -> bytes:
 
 
 def decoded(blob: bytes) -> Standardiser:
-    return msgspec.json.decode(blob, type=Standardiser)
+    """What this peer kept in an earlier life; InputError when it is damaged."""
+    try:
+        agreed = msgspec.json.decode(blob, type=Standardiser)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"the common scale that this peer kept cannot be read ({error}): start it anew") from error
+    if len(agreed.mean) != len(agreed.spread) or not all(spread > 0 for spread in agreed.spread):
+        raise InputError("the common scale that this peer kept holds no mean and spread of each column: start it anew")
+    return agreed

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
 VALIDATION_MOST = 400  # every peer reads the slice three times a round to check g: rows cost all of them
-SOURCES = ("digits", "mnist", "csv:PATH", "module:factory")
+SOURCES = ("digits", "mnist", "csv:PATH", "npz:PATH", "folder:PATH", "module:factory")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,17 +74,24 @@ def load(
     schema: Schema | None = None,
     validation_file: str = "",
     folder: Path | None = None,
+    public: bool = True,
+    classes: tuple[str, ...] = (),
 ) -> Splits:
-    """The rows behind a federation's `data.source`. `schema` (data_csv.csv_schema) is needed for csv alone."""
+    """The rows behind a federation's `data.source`. `schema` (data_csv.csv_schema) is needed for csv alone; `classes`
+    are those agreed for arrays and folders, whose owner may lack one.
+
+    `public` says whether a public data set gives a slice for validation; without it the slice is trained on.
+    """
     if source == "digits":
         from peerage.learning.data_digits import digits  # noqa: PLC0415
 
-        return public_slice(split(digits(), seed), seed)
+        return public_slice(split(digits(), seed), seed) if public else split(digits(), seed)
     if source == "mnist" or source.startswith("mnist:"):
         from peerage.learning.data_mnist import mnist  # noqa: PLC0415
 
         train, test = mnist(Path(data_dir or "."), _first(source))
-        return public_slice(Splits(train, test, None), seed)
+        whole = Splits(train, test, None)
+        return public_slice(whole, seed) if public else whole
     if source.startswith("csv:"):
         from peerage.learning.data_csv import read_csv  # noqa: PLC0415
 
@@ -94,6 +101,8 @@ def load(
         if not validation_file:
             return splits
         return Splits(splits.train, splits.test, read_csv(Path(validation_file), schema))
+    if source.startswith(("npz:", "folder:")):
+        return _files(source, seed, classes, validation_file)
     if is_factory(source):
         return _own(source, seed, folder)
     raise InputError(f"{source!r} is not a data source: use one of {', '.join(SOURCES)}.")
@@ -152,6 +161,23 @@ def _first(source: str) -> int | None:
     if not count.isdecimal() or int(count) < 10:
         raise InputError(f"{source!r}: write mnist, or mnist:N for the first N >= 10 training records.")
     return int(count)
+
+
+def _files(source: str, seed: int, classes: tuple[str, ...], validation_file: str) -> Splits:
+    """Arrays or pictures; the owner's own test rows where there are some."""
+    from peerage.learning.data_arrays import read_arrays  # noqa: PLC0415
+    from peerage.learning.data_folder import read_folder  # noqa: PLC0415
+
+    kind, _, path = source.partition(":")
+    read = read_arrays if kind == "npz" else read_folder
+    rows, test = read(Path(path), classes)
+    splits = split(rows, seed) if test is None else Splits(rows, test, None)
+    if not validation_file:
+        return splits
+    validation, _ = read(Path(validation_file), rows.classes)
+    if validation.input_shape != rows.input_shape:
+        raise InputError(f"{validation_file} has rows of shape {validation.input_shape}, not {rows.input_shape}.")
+    return Splits(splits.train, splits.test, validation)
 
 
 def _own(source: str, seed: int, folder: Path | None) -> Splits:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import math
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import numpy as np
@@ -37,7 +37,7 @@ class Numeric(msgspec.Struct, frozen=True):
     """Values are divided by 2^scale, a declared unit that brings them near -1..1: so they fit a masked sum."""
 
     name: str
-    scale: int
+    scale: Annotated[int, msgspec.Meta(ge=-1073, le=1024)]  # exponents of a double
 
 
 class Categorical(msgspec.Struct, frozen=True):
@@ -65,7 +65,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     def from_json(text: str) -> Schema:
         try:
             return msgspec.json.decode(text, type=Schema)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise InputError(f"data.columns is not a schema of columns: {error}.") from error
 
 
@@ -188,7 +188,7 @@ def _features(
         number = _number(cell)
         if math.isnan(number) and cell.lower() not in ABSENT:
             raise InputError(f"{where}: {numeric.name} is {cell!r}, which is not a number.")
-        scaled = math.ldexp(number, -numeric.scale)
+        scaled = _scaled(number, numeric.scale)
         if abs(scaled) > BEYOND:
             limit = math.ldexp(BEYOND, numeric.scale)
             raise InputError(f"{where}: {numeric.name} is {cell}, far beyond the agreed range of +-{limit:g}.")
@@ -199,6 +199,14 @@ def _features(
         if column is not None:
             values[column] = 1.0
     return values
+
+
+def _scaled(number: float, scale: int) -> float:
+    """The number over 2^scale, infinite where that is beyond a double."""
+    try:
+        return math.ldexp(number, -scale)
+    except OverflowError:
+        return math.copysign(math.inf, number)
 
 
 def _table(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:

@@ -9,7 +9,7 @@ import gzip
 import struct
 import zlib
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 LARGEST = 1 << 29  # bytes of one file once unpacked: 11 x MNIST; a gzip header can promise anything
+PIECE = 1 << 16
 
 
 def mnist(folder: Path, first: int | None = None) -> tuple[Dataset, Dataset]:
@@ -52,14 +53,25 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
             size = prod(shape)
             if size > LARGEST:
                 raise InputError(f"{path} says it holds {size} bytes; at most {LARGEST} are read.")
-            body = bytes(file.read(size + 1))
+            body = _read(file, size + 1)
     except (OSError, EOFError, zlib.error, struct.error) as error:
         raise InputError(f"{path} cannot be read: {error}.") from error
     if len(body) != size:
         raise InputError(
             f"{path} should hold {size} bytes after its header and holds {'more' if len(body) > size else len(body)}."
         )
+    if not size:
+        raise InputError(f"{path} holds nothing: its header says {' x '.join(map(str, shape))}.")
     return np.frombuffer(body, dtype=np.uint8).reshape(shape)
+
+
+def _read(file: BinaryIO | gzip.GzipFile, most: int) -> bytes:
+    """Up to so many bytes, in pieces: reading `most` at once would allocate it whatever the file holds."""
+    pieces: list[bytes] = []
+    while most and (piece := file.read(min(most, PIECE))):
+        pieces.append(bytes(piece))
+        most -= len(piece)
+    return b"".join(pieces)
 
 
 def _find(folder: Path, name: str) -> Path:

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
+FILES = ("csv:", "npz:", "folder:")  # sources that are files: their names may look like a factory's
+
+
 def is_factory(name: str) -> bool:
     """`package.module:name` or `file.py:name`, as opposed to one of our own words."""
     module, colon, attribute = name.rpartition(":")
-    return bool(colon) and bool(module) and attribute.isidentifier() and not module.startswith("csv:")
+    return bool(colon) and bool(module) and attribute.isidentifier() and not name.startswith(FILES)
 
 
 def load_factory(name: str, folder: Path | None = None) -> Callable[..., Any]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 from torch import nn
 
 from peerage.learning.factory import load_factory
@@ -21,7 +21,7 @@ from peerage_crypto.digest import tagged
 from peerage_crypto.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -37,13 +37,17 @@ def build(
     hidden: int = 64,
     factory: str = "",
     folder: Path | None = None,
+    made: Callable[[], nn.Module] | None = None,
 ) -> nn.Module:
     """The first model of a federation: everyone who builds it with the same arguments has the same bytes.
 
-    `factory` names a callable `(input_shape, classes) -> nn.Module`; without it a perceptron with one hidden layer.
+    `factory` names a callable `(input_shape, classes) -> nn.Module`, `made` is one of ours (architectures); without
+    either it is a perceptron with one hidden layer.
     """
     with torch.random.fork_rng(devices=[]):  # modules initialise from the global generator; ours alone is seeded
         torch.manual_seed(seed)
+        if made is not None:
+            return made()
         if not factory:
             return perceptron(input_shape, hidden, classes)
         model = load_factory(factory, folder)(input_shape, classes)
@@ -80,18 +84,55 @@ def perceptron(input_shape: tuple[int, ...], hidden: int, classes: int) -> nn.Mo
     return nn.Sequential(*layers[:-1])
 
 
-def shared_entries(model: nn.Module) -> list[tuple[str, torch.Tensor]]:
-    """The tensors behind the vector, aliasing the model."""
+def floats(model: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    """All floating-point tensors, aliasing the model."""
     return [(name, entry) for name, entry in model.state_dict().items() if entry.is_floating_point()]
+
+
+def shared_entries(model: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    """The tensors behind the vector, aliasing the model: all but what is kept apart."""
+    apart = {*_apart(model, "personal_entries"), *_apart(model, "frozen_entries")}
+    return [(name, entry) for name, entry in floats(model) if name not in apart]
+
+
+def personal_entries(model: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    """The tensors that stay with this peer (parts.py), aliasing the model."""
+    mine = _apart(model, "personal_entries")
+    return [(name, entry) for name, entry in floats(model) if name in mine]
+
+
+def frozen_entries(model: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    """The tensors that are alike everywhere and never move, aliasing the model."""
+    fixed = _apart(model, "frozen_entries")
+    return [(name, entry) for name, entry in floats(model) if name in fixed]
+
+
+def keep_apart(model: nn.Module, *, personal: Sequence[str] = (), frozen: Sequence[str] = ()) -> None:
+    """From now on these are not in the model's vector; copies of the model remember it."""
+    vars(model)["personal_entries"] = _apart(model, "personal_entries") | frozenset(personal)
+    vars(model)["frozen_entries"] = _apart(model, "frozen_entries") | frozenset(frozen)
+
+
+def take_back(model: nn.Module) -> None:
+    """What stayed with a peer is in the vector again."""
+    vars(model)["personal_entries"] = frozenset[str]()
+
+
+def _apart(model: nn.Module, which: str) -> frozenset[str]:
+    found: frozenset[str] = vars(model).get(which, frozenset())
+    return found
 
 
 def layout(model: nn.Module) -> Layout:
     return tuple((name, tuple(entry.shape)) for name, entry in shared_entries(model))
 
 
-def layout_hash(agreed: Layout) -> bytes:
-    """What peers compare before they train together: names, shapes and order."""
-    return tagged("peerage/layout/1", *(f"{name}:{','.join(map(str, shape))}".encode() for name, shape in agreed))
+def layout_hash(agreed: Layout, frozen: bytes = b"") -> bytes:
+    """What peers compare before they train together: names, shapes and order; where a part is frozen (parts.py), also
+    its digest.
+    """
+    named = [f"{name}:{','.join(map(str, shape))}".encode() for name, shape in agreed]
+    return tagged("peerage/layout/1", *named, *([frozen] if frozen else []))
 
 
 def size(agreed: Layout) -> int:
@@ -163,12 +204,34 @@ def save_safetensors(
 
 
 def load_safetensors(path: Path, agreed: Layout) -> NDArray[np.float32]:
-    """The vector again, from a file that must have this layout."""
+    """The vector again, from a file that must have this layout and hold real numbers; nothing is read before its names
+    and shapes are known to fit. InputError says the first that does not.
+    """
+    pieces: list[NDArray[np.float32]] = []
     try:
-        tensors = load(path.read_bytes())
-    except (OSError, SafetensorError) as error:
+        with safe_open(path, framework="numpy") as file:
+            there = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
+            _check_layout(path, agreed, there)
+            for name, _ in agreed:
+                tensor = file.get_tensor(name)
+                if tensor.dtype.kind != "f":
+                    raise InputError(f"{path} has {name} as {tensor.dtype}, and a model holds floats.")
+                pieces.append(tensor.reshape(-1).astype(np.float32))
+    except (OSError, SafetensorError, AttributeError, TypeError, ValueError) as error:  # kinds that numpy lacks
         raise InputError(f"{path} cannot be read as safetensors: {error}.") from error
+    vector = np.concatenate(pieces)
+    if not np.isfinite(vector).all():
+        raise InputError(f"{path} holds numbers that are not finite: take the model of an earlier round.")
+    return vector
+
+
+def _check_layout(path: Path, agreed: Layout, there: Mapping[str, tuple[int, ...]]) -> None:
     for name, shape in agreed:
-        if name not in tensors or tensors[name].shape != shape:
-            raise InputError(f"{path} has no tensor {name} of shape {shape}.")
-    return np.concatenate([tensors[name].reshape(-1).astype(np.float32) for name, _ in agreed])
+        if name not in there:
+            has = ", ".join(sorted(there)[:4])
+            raise InputError(f"{path} has no tensor {name} of shape {shape}: it is of another model, with {has}.")
+        if there[name] != shape:
+            raise InputError(
+                f"{path} has {name} of shape {there[name]}, and the model of these settings {shape}: choose the "
+                "settings that it was trained with, or another file."
+            )

@@ -18,7 +18,10 @@ import torch
 from torch.nn import functional
 
 from peerage.learning.model import from_vector, shared_entries
-from peerage_crypto.errors import InputError
+from peerage.rounds.grid import longest_direction
+from peerage_crypto.crossfit import FRAC_BITS, LENGTH
+from peerage_crypto.digest import sha256
+from peerage_crypto.fixedpoint import clip_norm, on_grid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,25 +30,43 @@ if TYPE_CHECKING:
     from torch import nn
 
     from peerage.learning.data import Dataset
+    from peerage.rounds.aggregation import Grid
 
 SIMPSON = ((0.0, 1 / 6), (0.5, 4 / 6), (1.0, 1 / 6))
 LARGEST_EXPONENT = 48  # of a direction; pay brings all rounds to one unit (`rewards.comparable`)
 
 
 def path_gradient(
-    model: nn.Module, start: NDArray[np.float32], step: NDArray[np.float32], validation: Dataset
+    model: nn.Module,
+    start: NDArray[np.float32],
+    step: NDArray[np.float32],
+    validation: Dataset,
+    *,
+    classes_alike: bool = False,
 ) -> NDArray[np.float64]:
     """(d,) gbar in float64, zero on entries that are not parameters; `model` only lends its architecture.
 
+    `classes_alike`: of the mean over the classes present of each class's mean loss, instead of the mean over the rows.
     Call with one torch thread: the sums then have one order, and peers on like machines the same bits.
     """
     probe = deepcopy(model).double().eval()
     features, labels = torch.from_numpy(validation.features).double(), torch.from_numpy(validation.labels)
+    counts = torch.bincount(labels).double()  # cross_entropy divides by the sum of the rows' weights
+    weights = torch.where(counts > 0, 1 / counts, 0.0) if classes_alike else None
     total = np.zeros(len(start), dtype=np.float64)
     for t, weight in SIMPSON:
         from_vector(probe, start.astype(np.float64) + t * step.astype(np.float64))
-        total -= weight * _gradient(probe, functional.cross_entropy(probe(features), labels))
+        logits = probe(features)
+        alike = None if weights is None else functional.pad(weights, (0, logits.shape[1] - len(weights)))
+        total -= weight * _gradient(probe, functional.cross_entropy(logits, labels, weight=alike))
     return total
+
+
+def steepened(gbar: NDArray[np.float64], slope: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """Gbar as it is felt by updates: where the merge moves the model by its own rate in each coordinate (`slope`), the
+    shares <delta_i, slope * gbar> / n are what adds up to the gain.
+    """
+    return gbar if slope is None else gbar * slope
 
 
 def _gradient(probe: nn.Module, loss: torch.Tensor) -> NDArray[np.float64]:
@@ -78,29 +99,54 @@ def novel(gbar: NDArray[np.float64], applied: Sequence[NDArray[np.float32]]) -> 
     return rest_of_g
 
 
-def integer_direction(
-    gbar: NDArray[np.float64], seed: bytes, *, ring_bits: int = 32, frac_bits: int = 16, clip: float = 8.0
-) -> tuple[NDArray[np.int64], int]:
-    """(g, e): g is gbar * 2^e rounded stochastically, e the largest exponent with ||g|| <= 2^(w-1-f) / clip.
+def integer_direction(gbar: NDArray[np.float64], seed: bytes, grid: Grid) -> tuple[NDArray[np.int64], int]:
+    """(g, e): g is gbar * 2^e rounded stochastically, e the largest exponent with ||g|| <= `longest_direction`.
 
-    Then |<q, g>| < 2^(w-1) for every update q of length at most clip * 2^f: opened numbers do not wrap. A direction
-    without length (nothing gained) is all zeros at exponent 0.
+    Then |<q, g>| < 2^(w-1) for every honest update q: opened numbers do not wrap. A direction without length (nothing
+    gained) is all zeros at exponent 0.
     """
-    longest = 2.0 ** (ring_bits - 1 - frac_bits) / clip
-    if longest < 1:
-        raise InputError(
-            f"a ring of {ring_bits} bits leaves no room for scores at frac_bits = {frac_bits} and clip = {clip}: "
-            f"lower frac_bits to {max(1, int(ring_bits - 9 - np.log2(clip)))}."
-        )
+    rows, exponent = _on_one_scale((gbar,), (seed,), grid)
+    return rows[0], exponent
+
+
+def cross_directions(
+    sums: tuple[NDArray[np.int64], NDArray[np.int64]], applied: Sequence[NDArray[np.float32]], seed: bytes, grid: Grid
+) -> tuple[NDArray[np.int64], int]:
+    """(g, e) of private validation: row k is for the members of half k and made of the *other* half's sum.
+
+    Both sums are brought to length one first, so that no half's gradients pay more, and rounded at one exponent.
+    """
+    lengths = [_length(total.astype(np.float64)) for total in sums]
+    gbars = tuple(novel(sums[other] / lengths[other], applied) for other in (1, 0))
+    rows, exponent = _on_one_scale(gbars, (sha256(seed, b"\0"), sha256(seed, b"\1")), grid)
+    return np.stack(rows), exponent
+
+
+def gradient_units(gbar: NDArray[np.float64], dither: bytes) -> NDArray[np.int64] | None:
+    """One peer's path gradient as everybody sends it: of length one, on the grid; None for one that is no number."""
     length = _length(gbar)
-    if not isfinite(length) or length == 0:
-        return np.zeros(len(gbar), dtype=np.int64), 0
-    uniform = np.random.Generator(np.random.Philox(key=int.from_bytes(seed[:16], "little"))).random(len(gbar))
-    exponent = min(LARGEST_EXPONENT, frexp(longest / length)[1])  # one too many at most; rounding adds length too
+    if not isfinite(length):
+        return None
+    unit, _ = clip_norm(gbar / length if length else gbar, LENGTH)
+    return on_grid(unit, FRAC_BITS, LENGTH, 0.0, dither)
+
+
+def _on_one_scale(
+    gbars: Sequence[NDArray[np.float64]], seeds: Sequence[bytes], grid: Grid
+) -> tuple[list[NDArray[np.int64]], int]:
+    longest = longest_direction(grid, len(gbars[0]))
+    lengths = [_length(gbar) for gbar in gbars]
+    if not all(isfinite(length) for length in lengths) or not any(lengths):
+        return [np.zeros(len(gbar), dtype=np.int64) for gbar in gbars], 0
+    keys = [np.random.Philox(key=int.from_bytes(seed[:16], "little")) for seed in seeds]
+    uniforms = [np.random.Generator(key).random(len(gbar)) for key, gbar in zip(keys, gbars, strict=True)]
+    # one too many at most; rounding adds length too
+    exponent = min(LARGEST_EXPONENT, frexp(longest / max(lengths))[1])
     while True:
-        g = np.floor(gbar * 2.0**exponent + uniform).astype(np.int64)
-        if _length(g.astype(np.float64)) <= longest:
-            return g, exponent
+        scale = 2.0**exponent
+        rows = [np.floor(gbar * scale + u).astype(np.int64) for gbar, u in zip(gbars, uniforms, strict=True)]
+        if all(_length(row.astype(np.float64)) <= longest for row in rows):
+            return rows, exponent
         exponent -= 1
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch.nn import functional
 
+from peerage.learning.balancing import batches, offsets
+from peerage.learning.model import floats, from_vector
 from peerage_crypto.digest import tagged
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import nn
 
+    from peerage import config
     from peerage.learning.data import Dataset
 
 ROWS_AT_ONCE = 4096  # evaluation: bounds the memory, changes no result
@@ -24,6 +30,21 @@ class TrainSettings:
     epochs: int = 2
     batch_size: int = 32
     learning_rate: float = 0.1
+    proximal: float = 0.0  # mu: each step also goes this far back to where the fine-tune began (FedProx)
+    logit_adjustment: float = 0.0  # tau of `balancing.offsets`
+    augment: str = "none"  # none | oversample | mixup | shifts: what `balancing.batches` gives
+
+
+def settings_of(training: config.TrainSettings) -> TrainSettings:
+    """What the built-in training takes from `[training]`."""
+    return TrainSettings(
+        training.epochs,
+        training.batch_size,
+        training.learning_rate,
+        training.proximal,
+        training.logit_adjustment,
+        training.augment,
+    )
 
 
 @dataclass(frozen=True)
@@ -55,24 +76,40 @@ def draw_seed(seed: int, peer: int, version: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1  # torch takes signed 64 bits
 
 
-def train(model: nn.Module, dataset: Dataset, settings: TrainSettings, seed: int) -> Trained:
-    """Changes `model` in place. Labels (n,), features (n, ...); a last batch of one row is left out (BatchNorm)."""
-    features = torch.from_numpy(dataset.features)  # (n, ...)
-    labels = torch.from_numpy(dataset.labels)  # (n,)
+def train(
+    model: nn.Module,
+    dataset: Dataset,
+    settings: TrainSettings,
+    seed: int,
+    correction: NDArray[np.float32] | None = None,
+) -> Trained:
+    """Changes `model` in place. Labels (n,), features (n, ...); a last batch of one row is left out (BatchNorm).
+
+    With `proximal` the loss has mu / 2 ||w - w_start||^2 beside it (Li et al. 2020, arXiv 1812.06127).
+    `correction` (d,) is added to the model in equal parts, one a step (SCAFFOLD, arXiv 1910.06378).
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    shuffle = torch.Generator().manual_seed(seed)
+    anchors = [parameter.detach().clone() for parameter in parameters] if settings.proximal else []
+    shuffle, draws = torch.Generator().manual_seed(seed), np.random.default_rng([seed, *b"augment"])
+    expected = offsets(dataset, settings)  # (classes,)
+    pushes = [] if correction is None else _pushes(model, correction, settings.epochs * _steps(dataset, settings))
     steps, total = 0, 0.0
     model.train()
     with torch.random.fork_rng(devices=[]):  # dropout draws from the global generator
         torch.manual_seed(seed)
         for _ in range(settings.epochs):
             losses: list[torch.Tensor] = []
-            for rows in torch.split(torch.randperm(len(labels), generator=shuffle), settings.batch_size):
-                if len(rows) == 1 < settings.batch_size:
+            for features, labels in batches(dataset, settings, shuffle, draws):
+                if len(labels) == 1 < settings.batch_size:
                     continue
-                loss = functional.cross_entropy(model(features[rows]), labels[rows])
+                logits = model(features)  # (b, classes)
+                loss = functional.cross_entropy(logits if expected is None else logits + expected, labels)
                 gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
                 with torch.no_grad():
+                    for parameter, anchor in zip(parameters, anchors, strict=False):  # without mu there are no anchors
+                        parameter.lerp_(anchor, settings.learning_rate * settings.proximal)
+                    for parameter, push in zip(parameters, pushes, strict=False):
+                        parameter.add_(push)
                     for parameter, gradient in zip(parameters, gradients, strict=True):
                         if gradient is not None:  # pyright: ignore[reportUnnecessaryComparison] - allow_unused gives None
                             parameter.sub_(gradient, alpha=settings.learning_rate)
@@ -80,6 +117,21 @@ def train(model: nn.Module, dataset: Dataset, settings: TrainSettings, seed: int
             steps += len(losses)
             total = float(torch.stack(losses).mean()) if losses else float("nan")
     return Trained(total, steps)
+
+
+def _steps(dataset: Dataset, settings: TrainSettings) -> int:
+    """Of one epoch: a last batch of one row is left out."""
+    whole, rest = divmod(len(dataset), settings.batch_size)
+    return max(1, whole + (rest > 1 or rest == 1 == settings.batch_size))
+
+
+def _pushes(model: nn.Module, correction: NDArray[np.float32], steps: int) -> list[torch.Tensor]:
+    """A step's part of a correction for each parameter; running statistics are left alone."""
+    like = deepcopy(model)
+    for _, entry in floats(like):
+        entry.zero_()  # what is not in the vector is not corrected
+    from_vector(like, correction / np.float32(steps))
+    return [parameter.detach() for parameter in like.parameters() if parameter.requires_grad]
 
 
 @torch.no_grad()

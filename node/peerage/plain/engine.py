@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from peerage import messages as m
@@ -45,6 +46,7 @@ from peerage.effects import (
     Trained,
     Unfetched,
 )
+from peerage.plain.contradictions import Contradiction, Statements
 from peerage.plain.merge import merged
 from peerage.plain.messages import PlainNews
 from peerage.plain.others import Others, version_in
@@ -90,6 +92,7 @@ class PlainEngine:
         self.own = Metrics(1, 0, 0, 0)  # of the newest version
         self.served: Served | None = None
         self.others = Others(self.me, federation.registered)
+        self.statements = Statements()
         self.ancestry = Ancestry(federation)
         self.pull: Pull | None = None
         self.history: list[PlainJudged] = []  # my last merge, with its model
@@ -97,6 +100,7 @@ class PlainEngine:
         self._said: set[tuple[bytes, str]] = set()
         self._urged = False
         self._idle_looks = 0
+        self._lean_looks = 0
         self._out: list[Effect] = []
 
     # -- the one door --------------------------------------------------------------------------------------------------
@@ -213,7 +217,7 @@ class PlainEngine:
         return PlainNews(served.signed, served.transcript, served.contains, self.head.round, finished, idle)
 
     def _announce(self) -> None:
-        self.stage, self._idle_looks = Stage.WAITING, 0
+        self.stage, self._idle_looks, self._lean_looks = Stage.WAITING, 0, 0
         self.others.idle.clear()
         self._out += [Broadcast(self._news()), SetTimer("merge", self.rules.patience)]
         self._maybe_merge()
@@ -239,7 +243,19 @@ class PlainEngine:
             self._fault(sender, f"its news are refused: {wrong}")
             return
         self.others.heard(sender, news)
+        if news.update:
+            self._convict(self.statements.heard([(sender, news.update)]))
         self._maybe_merge()
+        self._maybe_pulled()
+
+    def _convict(self, found: list[Contradiction]) -> None:
+        """Two signed statements are proof: nothing of such a peer is merged any more. What was, stays."""
+        for proof in found:
+            said = [msgspec.json.encode(signed).decode() for signed in (proof.first, proof.second)]
+            self._fault(proof.peer, proof.sentence, statements=said)
+            self.others.convicted.add(proof.peer)
+            if self.pull is not None and self.stage is Stage.PULLING and proof.peer in self.pull.chosen:
+                self._drop(proof.peer, refuse=True)
 
     def _on_down(self, peer: bytes) -> None:
         self.others.lost(peer)
@@ -286,7 +302,7 @@ class PlainEngine:
             return
         if fresh:
             self._pull(fresh)
-        elif not self.others.gone:
+        elif not self.others.gone | self.others.convicted:
             self._leave("all others have made their last merge, and it is contained in mine")
 
     def _out_of_patience(self) -> None:
@@ -319,6 +335,8 @@ class PlainEngine:
     def _on_fetched(self, artefact: bytes, blob: bytes) -> None:
         effects, wrong, learned = self.ancestry.on_blob(artefact, blob)
         self._out += effects
+        for judged in learned:
+            self._convict(self.statements.heard(zip(judged.participants.peers, judged.body.updates, strict=True)))
         self._out += [Record(j.record) for j in learned if j.body.initiator in self.others.gone]
         if self.stage is Stage.RETURNING and self._saved is not None:
             if wrong:
@@ -376,11 +394,32 @@ class PlainEngine:
             return
         self._out.append(CancelTimer("pull"))
         if not pull.chosen and not alone:
-            self.pull, self.stage = None, Stage.WAITING
-            self._out += [Phase("wait"), SetTimer("merge", self.rules.patience)]
-            return
-        self.stage = Stage.CLOSING
-        self._out.append(CloseEmissions(self.head.round + 1))
+            self._wait_on()
+        elif self._enough(pull):
+            self.stage = Stage.CLOSING
+            self._out.append(CloseEmissions(self.head.round + 1))
+
+    def _wait_on(self) -> None:
+        self.pull, self.stage = None, Stage.WAITING
+        self._out += [Phase("wait"), SetTimer("merge", self.rules.patience)]
+
+    def _enough(self, pull: Pull) -> bool:
+        """Whether the rule may merge these. If not: my own version alone, and the others' another time."""
+        mine = self._mine() is not None
+        wrong = self.rules.rule.too_few(len(pull.chosen) + mine, brings_own=mine) if pull.chosen else ""
+        if not wrong:
+            return True
+        self._report(f"nothing of the others is merged: {wrong}")
+        if mine:
+            pull.chosen.clear()
+            return True
+        self._lean_looks += 1
+        if self._lean_looks < IDLE_LOOKS:
+            self._wait_on()
+        else:
+            self.pull = None
+            self._leave("too few models come together for the rule, and it has none of its own")
+        return False
 
     # -- merging -------------------------------------------------------------------------------------------------------
 
@@ -388,7 +427,7 @@ class PlainEngine:
         pull, self.pull = self.pull, None
         if pull is None:
             raise AssertionError("a merge without a pull")
-        body, model = merged(self.exchange, self.me, self.head, pull, self._mine(), emissions)
+        body, model = merged(self.exchange, self.me, self.head, pull, self._mine(), emissions, self.rules.rule)
         self._stand_on(body, model)
         if self.head.round >= self.rules.rounds:
             self._leave()
@@ -463,11 +502,11 @@ class PlainEngine:
     def _report(self, sentence: str, culprit: bytes | None = None) -> None:
         self._out.append(Report("warning", sentence, self.head.round + 1, culprit))
 
-    def _fault(self, culprit: bytes, sentence: str) -> None:
+    def _fault(self, culprit: bytes, sentence: str, **evidence: object) -> None:
         """Recorded once: who repeats itself does not fill our disk."""
         if (culprit, sentence) not in self._said:
             self._said.add((culprit, sentence))
-            self._journal("fault", culprit="0x" + culprit.hex(), sentence=sentence)
+            self._journal("fault", culprit="0x" + culprit.hex(), sentence=sentence, **evidence)
             self._report(sentence, culprit)
 
     def _save(self, status: str, local: Vector) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from peerage.plain.engine import PlainEngine
+from peerage.plain.rules import merge_rule_of
 from peerage.plain.state import PlainRules
 from peerage.rounds.aggregation import canonical
 from peerage_crypto.digest import sha256
@@ -25,7 +26,7 @@ def plain_engine_of(
     """An engine at the genesis of its ground."""
     timing = federation.timing
     return PlainEngine(
-        rules=PlainRules(federation.rounds, timing.join, timing.stall),
+        rules=PlainRules(federation.rounds, timing.join, timing.stall, merge_rule_of(federation)),
         federation=ground,
         account=account,
         genesis=genesis(ground.genesis, initial, sha256(canonical(initial))),

@@ -1,10 +1,10 @@
-"""BrainTorrent's merge: what was pulled and my own version, weighted by sample counts over these participants alone."""
+"""BrainTorrent's merge: what was pulled and my own version, by the federation's rule over these participants alone."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from peerage.rounds.aggregation import canonical, weighted_mean
+from peerage.rounds.aggregation import canonical
 from peerage_crypto.digest import sha256
 from peerage_ledger.plain_judgement import Participants, versions_after
 from peerage_ledger.plain_record import SCHEMA, PlainBody
@@ -15,13 +15,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from peerage.plain.pull import Pull
+    from peerage.plain.rules import MergeRule
     from peerage.plain.state import PlainStanding, Served
 
     Vector = NDArray[np.float32]
 
 
 def merged(
-    exchange: bytes, me: bytes, head: PlainStanding, pull: Pull, mine: Served | None, emissions: bytes
+    exchange: bytes,
+    me: bytes,
+    head: PlainStanding,
+    pull: Pull,
+    mine: Served | None,
+    emissions: bytes,
+    rule: MergeRule,
 ) -> tuple[PlainBody, Vector]:
     """The next merge of a peer on `head`; `mine` is its own version, if none of its merges contains that yet."""
     models = dict(pull.weights)
@@ -32,7 +39,8 @@ def merged(
         models[me], signed[me] = mine.weights, mine.signed
     peers = tuple(sorted(signed))
     updates = tuple(signed[peer].statement for peer in peers)
-    model = weighted_mean([models[peer] for peer in peers], [update.examples for update in updates])
+    own = peers.index(me) if me in peers else None
+    model = rule([models[peer] for peer in peers], [update.examples for update in updates], own, head.round + 1)
     parents = {link.record: link for link in {*bases, head.link}}
     body = PlainBody(
         schema=SCHEMA,

@@ -16,12 +16,15 @@ SILENT_PINGS = 2
 
 @dataclass
 class Others:
-    """`news` has each peer's last versions, newest first; `gone` those that the transport lost or that stay silent."""
+    """`news` has each peer's last versions, newest first; `gone` those that the transport lost or that stay silent,
+    `convicted` those that nothing is merged from any more.
+    """
 
     me: bytes
     registered: frozenset[bytes]
     news: dict[bytes, list[PlainNews]] = field(default_factory=dict)
     gone: set[bytes] = field(default_factory=set[bytes])
+    convicted: set[bytes] = field(default_factory=set[bytes])
     finished: set[bytes] = field(default_factory=set[bytes])
     idle: set[bytes] = field(default_factory=set[bytes])  # said so since I began to wait, or since my last ping
     refused: set[tuple[bytes, int]] = field(default_factory=set[tuple[bytes, int]])
@@ -68,7 +71,7 @@ class Others:
 
     def live(self) -> frozenset[bytes]:
         """Everybody else who is not known to be gone; a peer never heard of counts as on its way."""
-        return self.registered - self.gone - {self.me}
+        return self.registered - self.gone - self.convicted - {self.me}
 
     def fresh(self, merged: Mapping[bytes, int], mine: int) -> dict[bytes, PlainNews]:
         """BrainTorrent's test: whose version is newer than what I have merged, and which of its versions to pull.

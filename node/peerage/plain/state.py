@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from peerage.plain.rules import FEDAVG, MergeRule
 from peerage_ledger.transcript import ParentLink, Versioned
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class PlainRules:
     rounds: int
     patience: float  # how long a peer with a version waits for those who are there and have no news
     stall_seconds: float  # what has not been pulled by then is left out
+    rule: MergeRule = FEDAVG
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from peerage.effects import Broadcast, Phase, Send, SetTimer, Train
+from peerage.rounds import recovery
 from peerage.rounds.aggregation import carry_over, metrics
 from peerage.rounds.joining import open_session
 from peerage.rounds.results import tell
@@ -24,9 +25,12 @@ RETRY_SECONDS = 0.5  # after a session that failed, doubled with each further on
 def train_if_due(s: RoundState) -> None:
     """Fine-tune the local model unless a version waits to be used, or training failed on this very record."""
     due = s.own.status in (Status.TRAINING, Status.SPENT) and s.target < s.rules.rounds
+    due = due and s.federation.scale(s.me, s.target + 1) is not None  # nothing is trained in a round without a turn
     if due and s.training_from is None and s.ill_on != s.head.record:
         s.training_from = s.own.base
-        s.out += [Phase("train"), Train(s.own.local, s.own.number + 1)]
+        state = s.candidate.state if s.candidate else s.head.state  # of the model that my work counts from
+        correction = s.rules.optimiser.correction(state, s.own.usual, s.parameters)
+        s.out += [Phase("train"), Train(s.own.local, s.own.number + 1, correction)]
 
 
 def on_trained(s: RoundState, event: Trained) -> None:
@@ -40,7 +44,8 @@ def on_trained(s: RoundState, event: Trained) -> None:
         s.fault(s.me, "training left a NaN or an infinity in the model: this peer sits the round out")
         return
     local = event.model if started_from is s.own.base else carry_over(event.model, started_from, s.own.base)
-    s.own = s.own.trained(local, metrics(event.examples, event.correct, event.mean_loss))
+    told = (event.examples, event.correct, event.mean_loss) if s.rules.noise is None else (0, 0, 0.0)
+    s.own = s.own.trained(local, metrics(*told))  # with noise, what no noise covers stays at home
     s.journal("trained", version=s.own.number)
     s.save()
 
@@ -88,6 +93,7 @@ def on_open_timer(s: RoundState) -> None:
 def on_fresh(s: RoundState, sender: bytes, news: m.Fresh) -> None:
     """A peer says where it stands: catch up with it, or let it catch up with me."""
     s.membership.heard(sender, news)
+    recovery.heard(s, sender, news)
     if news.record != s.head.record:
         if news.round >= s.head.round and news.round > 0 and news.record not in s.rejected:
             pursue(s, sender, news.transcript, news.round)
@@ -100,6 +106,7 @@ def on_fresh(s: RoundState, sender: bytes, news: m.Fresh) -> None:
 def on_head_request(s: RoundState, sender: bytes, _: m.HeadRequest) -> None:
     s.out.append(Send(sender, s.news()))
     tell(s, sender)
+    recovery.tell(s, sender)
 
 
 def on_up(s: RoundState, peer: bytes) -> None:

@@ -12,12 +12,14 @@ from peerage import messages as m
 from peerage.effects import Broadcast, Phase, Report, SetTimer, Store
 from peerage.rounds.aggregation import canonical
 from peerage.rounds.results import on_result
+from peerage.rounds.screened import convict, suspect
 from peerage.rounds.version import Status
 from peerage_crypto import secagg_collector as sc
 from peerage_crypto.digest import sha256
+from peerage_crypto.secagg_sum import ring_bytes
 from peerage_crypto.statements import Signed
 from peerage_ledger.judgement import judge_result
-from peerage_ledger.transcript import encode
+from peerage_ledger.transcript import NOTHING, encode
 
 if TYPE_CHECKING:
     from peerage.effects import Effect
@@ -31,10 +33,13 @@ def run(s: RoundState, effects: list[Effect]) -> None:
     session = s.session
     if session is None:
         return
+    if session.member and session.member.voted and session.asked_for:
+        s.voted_for[session.sid] = session.asked_for  # from now on their sum may become known
     if session.advanced():
         s.out.append(SetTimer(f"session:{session.sid.hex()}", s.rules.stall_seconds))
     if session.broken_by is not None:
-        s.distrusted.add(session.broken_by)
+        broken_by, session.broken_by = session.broken_by, None
+        s.avoid(broken_by)
     if session.summed is not None:
         summed, session.summed = session.summed, None
         _on_summed(s, session, summed)
@@ -46,15 +51,21 @@ def run(s: RoundState, effects: list[Effect]) -> None:
 
 def _on_summed(s: RoundState, session: SessionRun, summed: sc.Summed) -> None:
     """The initiator knows the sum: publish its proof, and treat it like everybody else does."""
-    blob, total = encode(summed.transcript), sc.ring_bytes(summed.total)
+    blob, total = encode(summed.transcript), ring_bytes(summed.total)
     judged = judge_result(s.federation, s.head, summed.transcript, total, s.merge)
     if isinstance(judged, list):
+        if convict(s, judged):  # the proof, so that all go on without the liar
+            void = m.Result(session.sid, sha256(blob), len(blob), summed.transcript.sum_artefact, NOTHING)
+            s.out += [Store(blob), Store(total), Broadcast(void)]
         s.out.append(Broadcast(m.Abandoned(session.sid, judged[0].sentence[:300])))
         for fault in judged:
-            s.fault(fault.culprit, fault.sentence)
+            if fault.culprit not in s.convicted:
+                s.fault(fault.culprit, fault.sentence)
+        if judged[0].code == "sum-bounds":  # a member's vector, or a leader's sum: the next one I add up myself
+            s.false_leaders |= {signed.signer(session.plan.domain) for signed in summed.transcript.gathered}
         leave(s, judged[0].sentence)
         return
-    model = canonical(judged[2])
+    model = canonical(judged[2].model)
     result = m.Result(session.sid, sha256(blob), len(blob), summed.transcript.sum_artefact, sha256(model))
     s.out += [Store(blob), Store(total), Store(model), Broadcast(result)]
     on_result(s, s.me, result)
@@ -93,6 +104,7 @@ def leave(s: RoundState, why: str) -> None:
     s.journal("left", sid=session.sid.hex(), why=why)
     number = session.plan.opened.round
     s.out += [Report("warning", f"round {number} was not completed: {why}", number), Phase("wait")]
+    suspect(s, session)
     member = session.member
     if s.own.status is not Status.LOCKED or s.own.sid != session.sid:
         return

@@ -20,6 +20,7 @@ class Membership:
     registered: frozenset[bytes]
     news: dict[bytes, Fresh] = field(default_factory=dict)
     gone: set[bytes] = field(default_factory=set)
+    out: frozenset[bytes] = frozenset()  # who sits this round out: it was screened out, or convicted of a lie
 
     def heard(self, peer: bytes, news: Fresh) -> None:
         self.news[peer] = news
@@ -33,8 +34,8 @@ class Membership:
         self.gone.discard(peer)
 
     def live(self) -> frozenset[bytes]:
-        """Everybody who is not known to be gone; a peer never heard of counts as on its way."""
-        return self.registered - self.gone
+        """Everybody who is not known to be gone or sitting out; a peer never heard of counts as on its way."""
+        return self.registered - self.gone - self.out
 
     def fresh(self, record: bytes) -> frozenset[bytes]:
         """Who stands on this record with a version that it does not contain."""

@@ -18,17 +18,22 @@ import numpy as np
 
 from peerage import messages as m
 from peerage.effects import Broadcast, FetchArtefact, Phase, Score, Send, SetTimer, Store
-from peerage.rounds.aggregation import base_of, canonical
+from peerage.rounds import gradients, leaves
+from peerage.rounds.aggregation import canonical
 from peerage.rounds.scoring_step import Candidate
+from peerage.rounds.screened import convict, release
 from peerage_crypto.digest import sha256
+from peerage_crypto.leaf_check import sum_root
 from peerage_crypto.opening import Gate
-from peerage_crypto.secagg_judge import judge_sum
+from peerage_crypto.pair_audit import auditable
+from peerage_crypto.secagg_judge import Fault, judge_sum
 from peerage_crypto.session import Certificate
 from peerage_crypto.statements import ResultAck, Signed, sign
 from peerage_ledger.judgement import joined, judge_result
 from peerage_ledger.transcript import MAX_TRANSCRIPT_BYTES, decode_session
 
 if TYPE_CHECKING:
+    from peerage.rounds.leaves import LeafCheck
     from peerage.rounds.round_state import RoundState
     from peerage_crypto.session import SessionTranscript
 
@@ -48,6 +53,9 @@ class Outcome:
     attempts: Counter[bytes] = field(default_factory=Counter)
     candidate: Candidate | None = None
     refused: bool = False
+    awaited: frozenset[bytes] = frozenset()  # the vectors without which there is nothing more to judge
+    leaves: LeafCheck | None = None  # of a sum that is too large to be added up by me
+    asked: int = 0  # how often I asked for leaves, or for the initiator's signature
 
 
 def on_result(s: RoundState, sender: bytes, result: m.Result) -> None:
@@ -68,20 +76,23 @@ def on_result(s: RoundState, sender: bytes, result: m.Result) -> None:
     s.out += [
         Phase("unmask"),
         FetchArtefact(sender, result.session, MAX_TRANSCRIPT_BYTES),
-        FetchArtefact(sender, result.sum_artefact, s.vector_bytes),
+        FetchArtefact(sender, result.sum_artefact, s.sum_bytes),
     ]
 
 
 def _ask_again(s: RoundState, result: m.Result, sender: bytes) -> None:
     outcome = s.outcomes[result]
+    if outcome.candidate and s.acked != result and outcome.asked >= leaves.ASKS:
+        outcome.asked = 0
+        leaves.on_timer(s, result, outcome)
     if outcome.candidate or outcome.refused:
         return
     outcome.attempts.clear()
-    outcome.sender = sender
+    outcome.sender, outcome.asked = sender, 0
     if outcome.session is None:
         s.out.append(FetchArtefact(sender, result.session, MAX_TRANSCRIPT_BYTES))
     if result.sum_artefact not in outcome.blobs:
-        s.out.append(FetchArtefact(sender, result.sum_artefact, s.vector_bytes))
+        s.out.append(FetchArtefact(sender, result.sum_artefact, s.sum_bytes))
     _fetch_vectors(s, outcome)
     judge(s, result, outcome)
 
@@ -133,7 +144,7 @@ def on_unfetched(s: RoundState, artefact: bytes) -> None:
         tries = outcome.attempts[artefact]
         owner = vectors.get(artefact, outcome.sender) if tries % 2 == 0 else outcome.sender
         if tries < FETCH_ATTEMPTS:
-            limit = MAX_TRANSCRIPT_BYTES if artefact == result.session else s.vector_bytes
+            limit = MAX_TRANSCRIPT_BYTES if artefact == result.session else s.sum_bytes
             s.out.append(FetchArtefact(owner, artefact, limit))
 
 
@@ -144,26 +155,85 @@ def judge(s: RoundState, result: m.Result, outcome: Outcome) -> None:
         return
     if session.opened.statement.parent != s.head.record:
         return  # another branch, or I am behind: the round's closing will tell
+    if not outcome.blobs.keys() >= outcome.awaited:
+        return  # its statements hold: no need to verify all of them again at each vector
     judged = judge_result(s.federation, s.head, session, total, s.merge)
     if isinstance(judged, list):
-        _refuse(s, outcome, judged[0].sentence)
+        _void(s, outcome, judged) if convict(s, judged) else _refuse(s, outcome, judged[0].sentence)
         return
-    proven, _, model = judged
+    proven, _, (model, state) = judged
     artefacts = {p: signed.statement.artefact for p, signed in zip(proven.u3, session.manifests, strict=True)}
     # Who is no member cannot acknowledge anyway: it believes a quorum that added up.
     member = s.me in proven.roster.members and not _too_much(s, session)
-    if member and not outcome.blobs.keys() >= set(artefacts.values()):
+    outcome.awaited = frozenset(artefacts.values() if member else ())
+    if not outcome.blobs.keys() >= outcome.awaited:
         return
     faults = judge_sum(proven, session, {p: outcome.blobs[a] for p, a in artefacts.items()}, total) if member else []
+    convict(s, faults)
     aggregate = sha256(canonical(model))
+    if faults and faults[0].culprit not in (None, proven.roster.plan.initiator):
+        _refuse_leader(s, outcome, faults[0])
+        return
     if faults or aggregate != result.model or result.sid != proven.roster.plan.sid:
         _refuse(s, outcome, faults[0].sentence if faults else "its result names another model or session than its sum")
         return
     versions = joined(s.head.versions, {peer: proven.roster.join_of(peer).version for peer in proven.u3})
-    outcome.candidate = Candidate(s.head, proven, session, result.session, model, aggregate, versions)
+    root = sum_root(total, s.vector_bytes)
+    outcome.candidate = Candidate(s.head, proven, session, result.session, root, model, aggregate, versions, state)
     outcome.blobs = {result.sum_artefact: total}
-    _acknowledge(s, result, outcome.candidate)
+    _check_and_acknowledge(s, result, outcome)
     maybe_adopt(s, result.sid)
+
+
+def _void(s: RoundState, outcome: Outcome, faults: list[Fault]) -> None:
+    """A lie in its screening voids a round; the result is how everybody learns of the proof."""
+    outcome.refused, outcome.blobs = True, {}
+    s.journal("void", sid=outcome.session.opened.statement.sid.hex() if outcome.session else "", why=faults[0].sentence)
+
+
+def _check_and_acknowledge(s: RoundState, result: m.Result, outcome: Outcome) -> None:
+    """Sign a candidate; one whose sum I did not add up only after random leaves of it (`leaves`) were right."""
+    candidate = outcome.candidate
+    if candidate is None or s.candidate:
+        return
+    initiator, total = candidate.proven.roster.plan.initiator, outcome.blobs[result.sum_artefact]
+    unread = s.me in candidate.proven.roster.members and s.me != initiator and _too_much(s, candidate.session)
+    if unread and s.rules.leaves and s.acked != result:
+        if outcome.leaves is None:
+            outcome.leaves = leaves.begin(s, candidate, total, outcome.sender)
+        found = outcome.leaves and leaves.verdict(s, outcome.leaves)
+        if not found:
+            return
+        if isinstance(found, Fault):
+            outcome.candidate, outcome.leaves = None, None
+            if found.culprit == initiator:
+                _refuse(s, outcome, found.sentence)
+                s.distrusted.add(initiator)
+            else:
+                _refuse_leader(s, outcome, found)
+            return
+    _acknowledge(s, result, candidate)
+
+
+def on_leaves(s: RoundState, sender: bytes, message: m.LeavesTold) -> None:
+    """Leaves that I asked for."""
+    leaves.on_told(s, sender, message)
+    check_again(s)
+
+
+def on_leaves_timer(s: RoundState, sid: bytes) -> None:
+    """Ask again for leaves, or for the initiator's signature."""
+    for result, outcome in s.outcomes.items():
+        if result.sid == sid and outcome.candidate and s.acked != result and s.candidate is None:
+            leaves.on_timer(s, result, outcome)
+
+
+def check_again(s: RoundState) -> None:
+    """Something arrived that a leaf check may have waited for."""
+    for result, outcome in list(s.outcomes.items()):
+        if outcome.candidate and s.acked != result and s.candidate is None:
+            _check_and_acknowledge(s, result, outcome)
+            maybe_adopt(s, result.sid)
 
 
 def _refuse(s: RoundState, outcome: Outcome, sentence: str) -> None:
@@ -171,13 +241,25 @@ def _refuse(s: RoundState, outcome: Outcome, sentence: str) -> None:
     s.distrust(outcome.sender, sentence)
 
 
+def _refuse_leader(s: RoundState, outcome: Outcome, fault: Fault) -> None:
+    """Somebody else than the initiator made the sum wrong (its vector, or the sum of its bucket)."""
+    outcome.refused, outcome.blobs = True, {}
+    s.fault(fault.culprit, fault.sentence)
+    if fault.code in {"sum-leader", "leaf-leader"} and fault.culprit:
+        s.false_leaders.add(fault.culprit)
+
+
 def _acknowledge(s: RoundState, result: m.Result, candidate: Candidate) -> None:
+    if s.recovery is not None:
+        return  # in its earlier life it may have acknowledged another
     again = s.acked is not None and (s.acked == result or not s.bound)
     if s.me not in candidate.proven.roster.members or (s.acked is not None and not again):
         return
+    ack = ResultAck(result.sid, candidate.sum_root, candidate.aggregate)
+    if _contradicts(s, result, ack):
+        return
     s.acked, s.bound = result, True
     s.save()
-    ack = ResultAck(result.sid, result.sum_artefact, candidate.aggregate)
     s.signing(ack)
     signed = sign(ack, s.account, s.federation.domain)
     s.acks.setdefault(result.sid, {})[s.me] = signed
@@ -185,6 +267,18 @@ def _acknowledge(s: RoundState, result: m.Result, candidate: Candidate) -> None:
     first = s.rules.step_seconds / 3 if candidate.proven.roster.plan.initiator == s.me else s.rules.step_seconds
     s.out.append(SetTimer(f"result:{result.sid.hex()}", first))
     s.out.append(SetTimer(f"bound:{result.sid.hex()}", PATIENT_STALLS * s.rules.stall_seconds))
+
+
+def _contradicts(s: RoundState, result: m.Result, ack: ResultAck) -> bool:
+    """Whether I have acknowledged another result of this session: two of one session convict me, bound or not.
+
+    A sum of which members read leaves alone can be wrong in one place, so that an initiator may hand out two of them.
+    """
+    mine, before = s.acks.get(result.sid, {}).get(s.me), s.acked
+    if mine is not None:
+        return mine.statement != ack
+    other = before is not None and (before.sum_artefact, before.model) != (result.sum_artefact, result.model)
+    return other and before is not None and before.sid == result.sid
 
 
 def remember(s: RoundState, result: m.Result) -> None:
@@ -225,12 +319,13 @@ def on_ack(s: RoundState, sender: bytes, message: m.Ack) -> None:
     known = s.acks.setdefault(signed.statement.sid, {}).setdefault(sender, signed)
     if known.statement != signed.statement:
         s.fault(sender, "it acknowledged two different results of one session")
+    check_again(s)  # it may be the initiator's, before which no leaf is asked for
     maybe_adopt(s, signed.statement.sid)
 
 
 def matching_acks(s: RoundState, candidate: Candidate) -> tuple[Signed[ResultAck], ...]:
     """The acknowledgements of exactly this sum and this model, in roster order."""
-    wanted = ResultAck(candidate.sid, candidate.session.sum_artefact, candidate.aggregate)
+    wanted = ResultAck(candidate.sid, candidate.sum_root, candidate.aggregate)
     acks = s.acks.get(candidate.sid, {})
     return tuple(acks[p] for p in candidate.proven.roster.members if p in acks and acks[p].statement == wanted)
 
@@ -255,22 +350,28 @@ def _adopt(s: RoundState, candidate: Candidate) -> None:
         survivors = proven.roster.survivors_digest(candidate.session.u3, candidate.session.manifests)
         proof = Certificate(candidate.sid, candidate.session.u3, survivors, candidate.session.votes)
         s.closing.member.certificate = proof  # its message was lost, but the proof of the sum contains its votes
+    s.opened_update = s.update if s.own.sent_sid == candidate.sid else None
     s.candidate, s.bound, s.scored, s.pledged, s.replay = candidate, False, None, None, True
-    s.gate, s.let_go = Gate(proven), False
+    s.opened_along = None
+    s.gate, s.let_go, s.spoken, s.drawn, s.shown = Gate(proven), False, None, None, None
     s.journal("adopted", sid=candidate.sid.hex(), aggregate=candidate.aggregate.hex())
-    base = base_of(s.head.model, s.head.step, s.rules.momentum)
+    base = s.rules.optimiser.path_start(s.head.model, s.head.step, s.head.state)
+    slope = s.rules.optimiser.slope(s.head.state, candidate.state)
     step = (candidate.model.astype(np.float64) - s.head.model.astype(np.float64)).astype(np.float32)
-    release(s, candidate.sid, proven.u2, proven.u3)
-    s.stand_on(candidate.model, step, consumed=s.own.sent_sid == candidate.sid and s.me in proven.u3)
-    if s.me in proven.u3 or proven.roster.plan.initiator == s.me:
-        path = (candidate.model.astype(np.float64) - base.astype(np.float64)).astype(np.float32)
-        s.out.append(Score(candidate.sid, candidate.round, base, path, s.applied, proven.seed()))
+    release(s, candidate.sid, proven)
+    consumed = s.own.sent_sid == candidate.sid and s.me in proven.u3
+    if consumed:
+        s.learn_how_i_move()
+    s.stand_on(candidate.model, step, consumed=consumed)
+    opens, initiates = s.rules.openings, proven.roster.plan.initiator == s.me
     wait = s.rules.stall_seconds + s.rules.stagger * s.membership.rank(s.head.record)
+    path = (candidate.model.astype(np.float64) - base.astype(np.float64)).astype(np.float32)
+    if opens and proven.halves is not None:
+        wait += gradients.DEADLINE_STEPS * s.rules.step_seconds
+        opens = gradients.begin(s, candidate, base, path, slope)
+    elif opens and (s.me in proven.u3 or initiates):
+        s.out.append(Score(candidate.sid, candidate.round, base, path, s.applied, proven.seed(), slope=slope))
+    if opens and auditable(proven):
+        wait += 2 * s.rules.step_seconds  # what draws pairs is waited for, and the keys
+    wait = wait if opens or not initiates else 0.0  # nothing to wait for: the initiator closes at once
     s.out.append(SetTimer(f"close:{candidate.sid.hex()}", wait))
-
-
-def release(s: RoundState, sid: bytes, u2: tuple[bytes, ...], u3: tuple[bytes, ...]) -> None:
-    """A certificate that leaves me out frees my version: nobody gives its self seed."""
-    if s.own.sid == sid and s.me in u2 and s.me not in u3:
-        s.journal("released", version=s.own.number, sid=sid.hex())
-        s.own = s.own.released()

@@ -11,26 +11,34 @@ from typing import TYPE_CHECKING
 
 from peerage.effects import Broadcast, Effect, FetchArtefact, Journal, Report, Send, SetTimer, Store
 from peerage.messages import Abandoned, Open, Refusal
+from peerage.privacy.caution import Caution
 from peerage_crypto import secagg_collector as sc
+from peerage_crypto import secagg_leader as sl
 from peerage_crypto import secagg_member as sm
+from peerage_crypto.secagg_gathering import Fetch
+from peerage_crypto.secagg_leader import Leader
 from peerage_crypto.session import (
     Ballot,
     Certificate,
     Dealt,
     Frozen,
+    Gathered,
     Manifest,
     Revealed,
     RosterMessage,
     SessionMessage,
     Survivors,
 )
+from peerage_crypto.sketch_collector import SketchingCollector
+from peerage_crypto.sketch_member import SketchingMember
+from peerage_crypto.sketch_messages import Approval, Cleared, Screened, Seeded, SeedShares, Sketched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from peerage_crypto.session import Plan
 
-STEP_TIMER, REMIND_TIMER = "step", "remind"
+STEP_TIMER, REMIND_TIMER, LEAD_TIMER = "step", "remind", "lead"
 FETCH_ATTEMPTS = 4
 
 
@@ -38,8 +46,16 @@ class SessionRun:
     """`summed` is set when the sum is known (initiator), `over` when the session ended here without one."""
 
     def __init__(
-        self, plan: Plan, me: bytes, member: sm.Member | None, collector: sc.Collector | None, step_seconds: float
+        self,
+        plan: Plan,
+        me: bytes,
+        member: sm.Member | None,
+        collector: sc.Collector | None,
+        step_seconds: float,
+        caution: Caution = Caution(),  # noqa: B008 - a frozen value
     ) -> None:
+        self.caution = caution
+        self.asked_for: tuple[tuple[bytes, ...], tuple[bytes, ...]] | None = None  # roster, survivors to vote for
         self.plan, self.me, self.member, self.collector = plan, me, member, collector
         self.summed: sc.Summed | None = None
         self.over = ""
@@ -50,6 +66,8 @@ class SessionRun:
         # artefact -> owners (two, when one copies the other's manifest), for the collector
         self._fetching: defaultdict[bytes, set[bytes]] = defaultdict(set)
         self._probing: defaultdict[bytes, set[bytes]] = defaultdict(set)  # the same, for the member
+        self.leader: Leader | None = None  # when I gather my bucket for the initiator
+        self._leading: defaultdict[bytes, set[bytes]] = defaultdict(set)  # artefact -> owners, for the leader
         self._local: deque[SessionMessage] = deque()
         self._retries: Counter[bytes] = Counter()
 
@@ -77,7 +95,12 @@ class SessionRun:
 
     def down(self, peer: bytes) -> list[Effect]:
         """A peer is gone."""
-        return self.joins(self.collector.on_down(peer)) if self.collector else []
+        effects = self.joins(self.collector.on_down(peer)) if self.collector else []
+        return [*effects, *self._led(self.leader.on_down(peer))] if self.leader else effects
+
+    def lead_deadline(self) -> list[Effect]:
+        """As my bucket's leader I hand over what is here."""
+        return self._led(self.leader.on_deadline()) if self.leader else []
 
     def deadline(self, step_name: str) -> list[Effect]:
         """A step's deadline."""
@@ -96,7 +119,10 @@ class SessionRun:
         effects: list[Effect] = []
         if self.member:
             for owner in sorted(self._probing.pop(artefact, ())):
-                self._member_effects(effects, self.member.on_probe(owner, alive=True))
+                self._probed(effects, self.member, owner, blob)
+        if self.leader:
+            for owner in sorted(self._leading.pop(artefact, ())):
+                effects += self._led(self.leader.on_vector(owner, blob))
         if self.collector:
             for owner in sorted(self._fetching.pop(artefact, ())):
                 self._collector_effects(effects, self.collector.on_vector(owner, blob))
@@ -107,7 +133,10 @@ class SessionRun:
         effects: list[Effect] = []
         if self.member and owner in self._probing.get(artefact, ()):
             self._probing[artefact].discard(owner)
-            self._member_effects(effects, self.member.on_probe(owner, alive=False))
+            self._probed(effects, self.member, owner, None)
+        if self.leader and owner in self._leading.get(artefact, ()):
+            self._leading[artefact].discard(owner)
+            effects += self._led(self.leader.on_down(owner))
         if self.collector and owner in self._fetching.get(artefact, ()):
             self._retries[owner] += 1
             if self._retries[owner] < FETCH_ATTEMPTS and self.collector.expects(owner):
@@ -130,18 +159,19 @@ class SessionRun:
                 effects.append(SetTimer(f"{REMIND_TIMER}:{self.sid.hex()}:{step.value}", self._step_seconds / 3))
         return effects
 
-    def _dispatch(  # noqa: C901 - one line for each message
+    def _dispatch(  # noqa: C901, PLR0912 - one line for each message
         self, effects: list[Effect], sender: bytes, message: SessionMessage
     ) -> None:
         collector, member = self.collector, self.member
         from_initiator = sender == self.plan.initiator
         match message:
             case RosterMessage() if member and from_initiator:
-                self._member_effects(effects, member.on_roster(message))
+                self._member_effects(effects, self._unwanted(member, message) or member.on_roster(message))
             case Frozen() if member and from_initiator:
                 self._member_effects(effects, member.on_frozen(message))
+                self._maybe_lead(effects, member)
             case Survivors() if member and from_initiator:
-                self._member_effects(effects, member.on_survivors(message))
+                self._member_effects(effects, self._unwanted(member, message) or member.on_survivors(message))
             case Certificate() if member and from_initiator:
                 self._member_effects(effects, member.on_certificate(message))
             case Dealt() if collector:
@@ -155,8 +185,88 @@ class SessionRun:
                     member.on_manifest(message.signed)
                 if collector:
                     self._collector_effects(effects, collector.on_manifest(sender, message.signed))
+                if self.leader:
+                    effects += self._led(self.leader.on_manifest(sender, message.signed))
+            case Gathered() if collector:
+                self._collector_effects(effects, collector.on_gathered(sender, message))
+            case _:
+                self._dispatch_sketch(effects, sender, message)
+
+    def _dispatch_sketch(self, effects: list[Effect], sender: bytes, message: SessionMessage) -> None:
+        member = self.member if isinstance(self.member, SketchingMember) else None
+        collector = self.collector if isinstance(self.collector, SketchingCollector) else None
+        from_initiator = sender == self.plan.initiator
+        match message:
+            case Seeded() if member and from_initiator:
+                self._member_effects(effects, member.on_seeded(message))
+            case Screened() if member and from_initiator:
+                self._member_effects(effects, self._unwanted(member, message) or member.on_screened(message))
+            case Cleared() if member and from_initiator:
+                self._member_effects(effects, member.on_cleared(message))
+            case SeedShares() if collector:
+                self._collector_effects(effects, collector.on_seed_shares(sender, message))
+            case Approval() if collector:
+                self._collector_effects(effects, collector.on_approval(sender, message))
+            case Sketched():
+                if member:
+                    member.on_sketched(sender, message)
+                if collector:
+                    self._collector_effects(effects, collector.on_sketched(sender, message))
             case _:
                 pass  # a session message in the wrong direction says nothing
+
+    def _probed(self, effects: list[Effect], member: sm.Member, owner: bytes, blob: bytes | None) -> None:
+        if isinstance(member, SketchingMember) and owner in member.checking:
+            self._member_effects(effects, member.on_checked(owner, blob))
+        else:
+            alive = blob is not None and member.is_vector_of(owner, blob)
+            self._member_effects(effects, member.on_probe(owner, alive=alive))
+
+    def _maybe_lead(self, effects: list[Effect], member: sm.Member) -> None:
+        """Once I have masked: if I am my bucket's leader, gather its vectors."""
+        roster = member.roster
+        if self.leader or roster is None or member.stage is not sm.Stage.MASKED:
+            return
+        if roster.leader_of(roster.bucket_of(self.me)) != self.me:
+            return
+        self.leader = Leader(roster, member.u2, self.me, member.sign)
+        effects.append(SetTimer(f"{LEAD_TIMER}:{self.sid.hex()}", self._step_seconds / 6))
+        for owner, signed in sorted(member.manifests.items()):
+            effects += self._led(self.leader.on_manifest(owner, signed))
+
+    def _led(self, given: Iterable[sl.Effect]) -> list[Effect]:
+        effects: list[Effect] = []
+        for effect in given:
+            match effect:
+                case Fetch(owner, artefact, length):
+                    self._leading[artefact].add(owner)
+                    effects.append(FetchArtefact(owner, artefact, length))
+                case sc.Blame(culprit, sentence):
+                    self._fault(effects, culprit, sentence)
+                case sm.Sign() | sm.Keep() | sm.Tell():
+                    self._member_effects(effects, [effect])
+        return effects
+
+    def _unwanted(self, member: sm.Member, message: RosterMessage | Survivors | Screened) -> list[sm.Effect]:
+        """My own refusal of a legal step: nobody is to blame. What is not even legal is the member's to say."""
+        try:
+            if isinstance(message, RosterMessage) and member.stage is sm.Stage.JOINED:
+                why = self.caution.of_roster([signed.signer(self.plan.domain) for signed in message.joins])
+            elif isinstance(message, Survivors) and member.stage is sm.Stage.MASKED and member.roster:
+                survivors = member.roster.select(message.u3)
+                why = self.caution.of_survivors(survivors)
+                # the first set is the one that my vote is for: another may come while I still try vectors
+                self.asked_for = self.asked_for or (member.roster.members, survivors)
+            elif isinstance(message, Screened) and member.stage is sm.Stage.SKETCHED and member.roster:
+                passed = member.roster.select(message.u4)
+                why = self.caution.of_survivors(passed)
+                if isinstance(member, SketchingMember) and not member.checking:  # again the first one counts
+                    self.asked_for = (member.roster.members, passed)
+            else:
+                return []
+        except ValueError:
+            return []
+        return [sm.Refuse(None, why)] if why else []
 
     def _member_effects(  # noqa: C901 - one line for each effect
         self, effects: list[Effect], given: Iterable[sm.Effect]
@@ -177,6 +287,8 @@ class SessionRun:
                 case sm.Probe(owner, artefact, length):
                     self._probing[artefact].add(owner)
                     effects.append(FetchArtefact(owner, artefact, length))
+                case sm.Accuse(culprit, sentence):
+                    self._fault(effects, culprit, sentence)
                 case sm.Refuse(culprit, sentence):
                     self.over = sentence
                     if culprit == self.plan.initiator:
@@ -196,7 +308,7 @@ class SessionRun:
                 case sm.TellAll(message):
                     effects.append(Broadcast(message))
                     self._local.append(message)
-                case sc.Fetch(owner, artefact, length):
+                case Fetch(owner, artefact, length):
                     self._fetching[artefact].add(owner)
                     effects.append(FetchArtefact(owner, artefact, length))
                 case sc.Blame(culprit, sentence):

@@ -1,7 +1,7 @@
 """Standing on records: apply the round that was closed, catch up with a longer chain, settle which of two counts.
 
 Two branches on one parent can only come of a partition (or of a peer that acknowledged, stayed away for long, and came
-back). They are never hidden, and everybody takes the same one: the one on which a quorum settled the rewards, else the
+back). They are never hidden, and everybody takes the same one: the one on which a quorum settled rewards, else the
 longer, then the scored, then the lower record.
 Work that only the lost branch contains is lost with it, and nobody is paid for it.
 """
@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from peerage.effects import Journal, Phase, Progress, Report, Send, Store
+from peerage.effects import Clipped, Journal, Phase, Progress, Report, Send, Store
+from peerage.rounds import pair_audits
 from peerage.rounds.aggregation import canonical, split_sum
 from peerage.rounds.chase import Chase
-from peerage.rounds.results import judge, release
+from peerage.rounds.results import judge
 from peerage.rounds.scoring_step import direction_bytes, ring_direction
+from peerage.rounds.screened import refresh, release
 from peerage_crypto.digest import sha256
-from peerage_crypto.opening import add_up
+from peerage_crypto.opening import add_up, own_row
 from peerage_ledger.judgement import judge_round
 from peerage_ledger.rewards import totals
-from peerage_ledger.transcript import NOTHING
+from peerage_ledger.transcript import NOTHING, as_opened
 
 if TYPE_CHECKING:
     from peerage import messages as m
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
 
 def on_closed(s: RoundState, sender: bytes, message: m.Closed) -> None:
     """A round was closed: with its transcript everybody stands on its record."""
-    if message.record in s.rejected:
+    if message.record in s.unpaid_heads:
+        s.out.append(Send(sender, s.settled()))
+    elif message.record in s.rejected:
         s.out.append(Send(sender, s.closed()))
     elif message.record != s.head.record and message.round >= s.head.round:
         pursue(s, sender, message.transcript, message.round)
@@ -41,7 +45,7 @@ def pursue(s: RoundState, owner: bytes, transcript: bytes, round_: int) -> None:
     """Follow somebody's chain back to mine; one pursuit at a time."""
     if s.chase is not None or transcript == NOTHING or s.done or transcript == s.head.transcript:
         return
-    s.chase = Chase(owner, transcript, round_, _chain(s), s.vector_bytes)
+    s.chase = Chase(owner, transcript, round_, _chain(s), s.sum_bytes)
     s.out += s.chase.start()
 
 
@@ -103,14 +107,23 @@ def _take(s: RoundState, owner: bytes, branch: list[Judged]) -> None:
     ancestor = chain[branch[0].transcript.parents[0].record].round
     lost = s.history[ancestor:]
     if lost:
-        settled = s.settles(branch[-1].standing.record)
-        if not settled and (s.settles(s.head.record) or _preference(branch[-1]) > _preference(s.history[-1])):
+        settled = any(s.settles(j.standing.record) for j in branch)
+        signed = s.settlement is not None and s.settlement.head.round > ancestor
+        if not settled and signed and s.settlement is not None and s.settlement.holding:
+            return  # I signed rewards on mine: the other counts when it is settled, or when nobody took my signature
+        if ancestor < s.paid_rounds:
+            s.unpaid_heads.add(branch[-1].standing.record)
+            s.out.append(Send(owner, s.settled()))
+            return
+        kept = any(s.settles(j.standing.record) for j in lost) or _preference(branch[-1]) > _preference(s.history[-1])
+        if not settled and kept:
             s.rejected.add(branch[-1].standing.record)
             s.out.append(Send(owner, s.closed()))
             return
         s.rejected.add(s.history[-1].standing.record)
         del s.history[ancestor:]
-        s.settlement = None
+        if signed:
+            s.settlement = None
         _say_lost(s, lost, branch)
     twice_closed = len(lost) == 1 and lost[0].transcript.sid == branch[0].transcript.sid
     for i, judged in enumerate(branch):
@@ -147,13 +160,18 @@ def _apply(s: RoundState, judged: Judged, *, moves: bool) -> None:
     t = judged.transcript
     if moves and (s.candidate is None or s.candidate.sid != t.sid):
         s.drop_session(f"round {t.round} was closed meanwhile")
-        release(s, t.sid, judged.proven.u2, judged.proven.u3)
-        sent = s.own.sent_sid == t.sid and s.me in judged.proven.u3
-        consumed = sent or judged.standing.versions.get(s.me, 0) >= s.own.number > 0
+        release(s, t.sid, judged.proven)
+        taken = s.me in judged.proven.u3  # without this, a later round would take my work off a second time
+        sent = taken and s.own.sent_sid == t.sid
+        if sent:
+            s.learn_how_i_move()
+        consumed = sent or (taken and judged.standing.versions.get(s.me, 0) >= s.own.number > 0)
         s.stand_on(judged.standing.model, judged.standing.step, consumed=consumed)
         s.out.append(Phase("wait" if s.training_from is None else "train"))
     s.history.append(judged)
-    s.candidate = s.scoring = s.directed = None
+    s.suspected = set()
+    refresh(s)
+    s.candidate = s.gradients = s.scoring = s.directed = s.drawn = None
     s.attempts, s.distrusted, s.abstentions, s.replay = 0, set(), {}, True
     if s.awaiting is None:  # what I did on the record of my earlier life still holds when I am back on it
         s.acked, s.bound, s.been_in = None, False, set()
@@ -189,25 +207,37 @@ def _keep(s: RoundState, judged: Judged) -> None:
 def _check_my_number(s: RoundState, judged: Judged) -> None:
     """The recorded number of my update must be its own, which only I can know; and all must add up to < sum , g >.
 
+    (Numbers along two directions add up to nothing that is known of the sum alone.)
+
     Where they do not, I stand on the record all the same, because training goes on, but sign no settlement with it.
     """
     scored, session = s.scored, s.closing
-    if scored is None or s.update is None or session is None or scored.sid != judged.transcript.sid:
+    mine = s.opened_update  # not s.update: I may have joined the next session before an older one was closed otherwise
+    if scored is None or mine is None or session is None or scored.sid != judged.transcript.sid:
         return
     if s.me not in judged.proven.u3 or session.sid != judged.transcript.sid:
         return
-    if judged.transcript.direction != sha256(direction_bytes(scored.direction)):
+    known = [g for g in (s.opened_along, scored.direction) if g is not None]
+    along = next((g for g in known if sha256(direction_bytes(g)) == judged.transcript.direction), None)
+    if along is None:
         return
-    number = judged.transcript.numbers[judged.proven.u3.index(s.me)]
-    own = int(np.dot(s.update, scored.direction))  # exact: ||q|| ||g|| < 2^(w-1) bounds every partial sum
+    number = as_opened(judged.transcript)[judged.proven.u3.index(s.me)]
+    row = np.atleast_2d(along)[own_row(judged.proven, s.me)]
+    own = int(np.dot(mine.units, row))  # exact: ||q|| ||g|| < 2^(w-1) bounds every partial sum
     wrong = ""
     if number is not None and number != own:
         wrong = "the number recorded for this peer is not its own"
-    elif not add_up(judged.transcript.numbers, judged.update_sum, ring_direction(scored.direction, judged.proven)):
+    elif judged.proven.halves is None and not add_up(
+        as_opened(judged.transcript), judged.update_sum, ring_direction(along, judged.proven)
+    ):
         wrong = "the recorded numbers do not add up to the one of the sum"
+    if not wrong and pair_audits.was_refixed(s, judged):
+        wrong = "its numbers are not those that were fixed before pairs were drawn"
+    if pair_audits.wrongs_me(s, judged):  # lost on its way, or left out: nothing that others should go unpaid for
+        s.fault(None, "a pair of this peer is called unconfirmed, though it has shown its key")
     if wrong:
         s.disputed[judged.standing.record] = f"round {judged.transcript.round}: {wrong}"
-        s.fault(judged.proven.roster.plan.initiator, wrong)
+        s.fault(None, wrong)  # it may be its initiator's lie, a leader's, a neighbour's, or its writer's
 
 
 def _progress(s: RoundState, judged: Judged) -> None:
@@ -215,4 +245,5 @@ def _progress(s: RoundState, judged: Judged) -> None:
     accuracy = sums.correct * 1_000_000 // sums.examples if sums.examples else 0
     missing = tuple(sorted(s.federation.registered - set(judged.proven.u3)))
     earned, t = totals(s.pay), judged.transcript
-    s.out.append(Progress(t.round, judged.proven.u3, missing, earned, judged.standing.aggregate, accuracy))
+    clipped = Clipped(sums.shortened, sums.peers, sums.cut)
+    s.out.append(Progress(t.round, judged.proven.u3, missing, earned, judged.standing.aggregate, accuracy, clipped))

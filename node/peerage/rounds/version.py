@@ -46,6 +46,7 @@ class OwnVersion:
     own: Metrics
     sent: Vector | None = None
     sent_sid: bytes = b""
+    usual: Vector | None = None  # how my updates move a model without SCAFFOLD's correction; None: not known yet
 
     def trained(self, local: Vector, own: Metrics) -> OwnVersion:
         """A fine-tune is done: version + 1, free."""
@@ -56,6 +57,10 @@ class OwnVersion:
 
     def released(self) -> OwnVersion:
         return replace(self, status=Status.FREE, sid=b"")
+
+    def dropped(self) -> OwnVersion:
+        """The work in it was refused by the others: training starts again from the base."""
+        return replace(self, status=Status.TRAINING, sid=b"", local=self.base)
 
     def spent(self) -> OwnVersion:
         return replace(self, status=Status.SPENT)

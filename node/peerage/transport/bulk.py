@@ -66,14 +66,16 @@ class Downloads:
         if artefact not in state.downloads:
             state.downloads[artefact] = _Download(artefact, limit)
 
-    def requests(self, owner: bytes) -> list[ChunkRequest]:
-        """As many requests as the owner's free credits allow, oldest artefact first."""
+    def requests(self, owner: bytes, most: int = 1 << 30) -> list[ChunkRequest]:
+        """As many requests as the owner's free credits allow, and no more than ``most``; oldest artefact first."""
         out: list[ChunkRequest] = []
         state = self._owners.get(owner)
         if state is None:
             return out
         for download in state.downloads.values():
-            while state.under_way < self._credits and (offset := download.next_offset()) is not None:
+            while (
+                state.under_way < self._credits and len(out) < most and (offset := download.next_offset()) is not None
+            ):
                 out.append(ChunkRequest(1, download.artefact, offset))
                 download.asked = offset + CHUNK
                 state.under_way += 1
@@ -150,6 +152,10 @@ class Downloads:
             if state.downloads
         ]
         return min(ends, default=None)
+
+    def owners(self) -> list[bytes]:
+        """Of whom something is wanted."""
+        return [owner for owner, state in self._owners.items() if state.downloads]
 
     def under_way(self, owner: bytes) -> int:
         """Chunks asked of this owner and not here yet."""

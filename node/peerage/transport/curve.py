@@ -15,6 +15,7 @@ from threading import Thread
 import zmq
 
 from peerage.transport.interface import (
+    RELAYS,
     Endpoint,
     PeerContact,
     Serve,
@@ -25,19 +26,20 @@ from peerage.transport.interface import (
     parse_endpoint,
 )
 from peerage.transport.io import Hub
-from peerage.transport.limits import TransportSettings
+from peerage.transport.limits import TransportSettings, raise_descriptor_limit
 from peerage_crypto.errors import InputError, OurError
 from peerage_crypto.identity import CurveKeys
 
-_LINGER = 0.5
+_LINGER = 2.0  # seconds at most for the last words to a peer that is there
 
 
 class ZmqTransport:
     """One peer on the network; see :class:`peerage.transport.interface.Transport` for what the methods promise.
 
-    ``host`` is the interface to listen on. ``advertise`` is what others are told to connect to; it may be left out
-    unless the host is every interface. With ``port`` 0 a free pair is taken; otherwise control listens on ``port``
-    and bulk on the next.
+    ``host`` is the interface to listen on; with ``+relay`` behind it this peer forwards for those that nobody can dial,
+    and ``relay:0xADDRESS,…`` in its place makes it one of them: it listens nowhere. ``advertise`` is what others are
+    told to connect to; it may be left out unless the host is every interface. With ``port`` 0 free ports are taken;
+    otherwise control listens on ``port``, bulk on the next, and a relay on the one after.
     """
 
     def __init__(
@@ -49,14 +51,16 @@ class ZmqTransport:
         advertise: str | None = None,
         settings: TransportSettings | None = None,
     ) -> None:
-        if not 0 <= port < 65535:
+        if not 0 <= port < 65534:
             raise InputError(
-                f"port {port} is not from 1 to 65534 (the next one is needed too), nor 0 for any free pair"
+                f"port {port} is not from 1 to 65533 (the next two may be needed too), nor 0 for any free ones"
             )
         self._keys, self._port = keys, port
-        self._host = _address(host)
+        self._via = parse_endpoint(host).via if host.startswith("relay:") else ()
+        self._relays = host.endswith(RELAYS)
+        self._host = "" if self._via else _address(host.removesuffix(RELAYS))
         self._advertise = self._host if advertise is None else _address(advertise)
-        parse_endpoint(str(Endpoint(self._advertise, port or 1, port + 1 if port else 2)))
+        parse_endpoint(str(self._endpoint(port or 1)))
         self._settings = settings or TransportSettings()
         self._inbox: deque[Callable[[Hub], None]] = deque()
         self._wake_in, self._wake_out = socket.socketpair()
@@ -71,6 +75,7 @@ class ZmqTransport:
     def bind(self) -> str:
         if self._thread is not None:
             raise OurError("a transport was bound twice")
+        raise_descriptor_limit()
         if not zmq.has("curve"):
             raise InputError("this libzmq has no CURVE encryption; install the pyzmq wheel, which brings it")
         outcome: SimpleQueue[int | Exception] = SimpleQueue()
@@ -80,7 +85,12 @@ class ZmqTransport:
         if isinstance(port, Exception):
             self.close()
             raise port
-        return str(Endpoint(self._advertise, port, port + 1))
+        return str(self._endpoint(port))
+
+    def _endpoint(self, port: int) -> Endpoint:
+        if self._via:
+            return Endpoint("", 0, 0, via=self._via)
+        return Endpoint(self._advertise, port, port + 1, port + 2 if self._relays else 0)
 
     def start(self, me: bytes, sink: Sink) -> None:
         self._sink = sink
@@ -126,12 +136,13 @@ class ZmqTransport:
 
     def _run(self, outcome: "SimpleQueue[int | Exception]") -> None:
         """The I/O thread, from the sockets' making to their end."""
-        hub = Hub(self._keys, self._settings, self._wake_out.fileno(), self._on_wake)
+        wake = self._wake_out.fileno()
+        hub = Hub(self._keys, self._settings, wake, self._on_wake, relays=self._relays, via=self._via)
         hub.uploads.lookup = self._look_up
         self._hub = hub
         linger = 0.0
         try:
-            outcome.put(hub.doors.bind(self._host, self._port))
+            outcome.put(0 if self._via else hub.doors.bind(self._host, self._port))
             hub.loop()
             linger = _LINGER
         except InputError as error:

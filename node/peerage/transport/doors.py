@@ -1,5 +1,5 @@
-"""Where others come in: one ROUTER for control frames and one for bulk requests, and the authenticator that stands
-before both.
+"""Where others come in: a ROUTER for control frames, one for bulk requests and, at a relay, one for envelopes; and the
+authenticator that stands before them. A peer that nobody can dial never binds its own.
 """
 
 import secrets
@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import zmq
 
+from peerage.transport.envelopes import RELAY_LIMIT
 from peerage.transport.frames import REQUEST_LIMIT
 from peerage.transport.limits import TransportSettings
 from peerage.transport.link import Socket, tune
@@ -25,7 +26,9 @@ _AT_ONCE = 64
 class Doors:
     """The listening sockets of one peer; made, used and closed on the I/O thread."""
 
-    def __init__(self, context: "zmq.Context[Socket]", keys: CurveKeys, settings: TransportSettings) -> None:
+    def __init__(
+        self, context: "zmq.Context[Socket]", keys: CurveKeys, settings: TransportSettings, *, relays: bool = False
+    ) -> None:
         self._context, self._keys, self._settings = context, keys, settings
         # The authenticator first: a CURVE door without one lets everybody in.
         self.zap = context.socket(zmq.ROUTER)
@@ -34,6 +37,7 @@ class Doors:
         self.control = self._door(_CONTROL_MESSAGE, 1000)
         # libzmq learns that a message is gone only every half window, so twice the credits never blocks them
         self.bulk = self._door(REQUEST_LIMIT, 2 * settings.credits)
+        self.relay = self._door(RELAY_LIMIT, settings.credits) if relays else None
 
     def _door(self, largest: int, high_water: int) -> Socket:
         door = self._context.socket(zmq.ROUTER)
@@ -51,22 +55,28 @@ class Doors:
         return door
 
     def bind(self, host: str, port: int) -> int:
-        """Control on ``port`` and bulk on the next, or on a free pair if it is 0; the control port. Raises
-        InputError.
+        """Control on ``port``, bulk and relay on the next, or on free ports in a row if it is 0; the control port.
+        Raises InputError.
         """
-        self.control.ipv6 = self.bulk.ipv6 = host.startswith("[")
+        doors = [door for door in (self.control, self.bulk, self.relay) if door is not None]
+        for door in doors:
+            door.ipv6 = host.startswith("[")
         if port:
-            _bind(self.control, host, port)
-            _bind(self.bulk, host, port + 1)
+            for offset, door in enumerate(doors):
+                _bind(door, host, port + offset)
             return port
         for _ in range(_PORT_TRIES):
-            port = _PORTS.start + 2 * secrets.randbelow(len(_PORTS) // 2)
-            if not _free(self.control, host, port):
-                continue
-            if _free(self.bulk, host, port + 1):
+            port = _PORTS.start + 4 * secrets.randbelow(len(_PORTS) // 4)
+            bound = 0
+            while bound < len(doors) and _free(doors[bound], host, port + bound):
+                bound += 1
+            if bound == len(doors):
                 return port
-            self.control.unbind(f"tcp://{host}:{port}")
-        raise InputError(f"no two free TCP ports in a row on {host} from {_PORTS.start} to {_PORTS.stop}; give a port")
+            for offset in range(bound):
+                doors[offset].unbind(f"tcp://{host}:{port + offset}")
+        raise InputError(
+            f"no {len(doors)} free TCP ports in a row on {host} from {_PORTS.start} to {_PORTS.stop}; give a port"
+        )
 
     def answer_zap(self, admits: Callable[[bytes], bool]) -> int:
         """Answer the handshakes that wait; how many were refused."""
@@ -83,8 +93,9 @@ class Doors:
         return refused
 
     def close(self) -> None:
-        for door in (self.control, self.bulk, self.zap):
-            door.close(linger=0)
+        for door in (self.control, self.bulk, self.relay, self.zap):
+            if door is not None:
+                door.close(linger=0)
 
 
 def _free(door: Socket, host: str, port: int) -> bool:

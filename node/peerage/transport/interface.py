@@ -19,6 +19,8 @@ from peerage_crypto.errors import InputError, OurError
 
 CONTROL_LIMIT = 200 * 1024
 """Bytes of the longest control frame; whatever is longer is an artefact and is pulled."""
+RELAYS = "+relay"
+"""Behind the host that a transport is given: it forwards for peers that nobody can dial."""
 CHUNK = 1024 * 1024
 """Bytes of bulk per message: CURVE is twice as fast on 1 MiB as on 40 MiB."""
 
@@ -116,16 +118,21 @@ class TransportStats:
     frames_sent: int = 0
     frames_received: int = 0
     frames_dropped: int = 0
+    relayed_sent: int = 0
+    relayed_received: int = 0
+    """Envelopes by way of a relay: forwarded for others, and my own."""
+    relay_dropped: int = 0
+    """Envelopes that did not fit into what a relay holds for one peer."""
     refused: int = 0
     """Handshakes denied, and frames dropped because their key is no longer (or not yet) an active peer's."""
 
     @property
     def bytes_sent(self) -> int:
-        return self.control_sent + self.bulk_sent
+        return self.control_sent + self.bulk_sent + self.relayed_sent
 
     @property
     def bytes_received(self) -> int:
-        return self.control_received + self.bulk_received
+        return self.control_received + self.bulk_received + self.relayed_received
 
 
 class Transport(Protocol):
@@ -178,14 +185,20 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """``tcp://ADDRESS:CONTROL/BULK``, the one string a peer registers for its two doors."""
+    """The one string a peer registers: ``tcp://ADDRESS:CONTROL/BULK`` for its doors, ``/RELAY`` after them if it
+    forwards for others, or ``relay:0xADDRESS,0xADDRESS`` if nobody can dial it (no host and no ports then).
+    """
 
     host: str
     control: int
     bulk: int
+    relay: int = 0
+    via: tuple[bytes, ...] = ()
 
     def __str__(self) -> str:
-        return f"tcp://{self.host}:{self.control}/{self.bulk}"
+        if self.via:
+            return "relay:" + ",".join(f"0x{address.hex()}" for address in self.via)
+        return f"tcp://{self.host}:{self.control}/{self.bulk}" + (f"/{self.relay}" if self.relay else "")
 
     def control_url(self) -> str:
         return f"tcp://{self.host}:{self.control}"
@@ -193,26 +206,42 @@ class Endpoint:
     def bulk_url(self) -> str:
         return f"tcp://{self.host}:{self.bulk}"
 
+    def relay_url(self) -> str:
+        return f"tcp://{self.host}:{self.relay}"
+
 
 # Addresses, not names: others write endpoints, and a name that resolves slowly would hold up everybody's heartbeats.
-_ENDPOINT = re.compile(r"tcp://([0-9.]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})/([0-9]{1,5})", re.ASCII)
+_ENDPOINT = re.compile(r"tcp://([0-9.]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})/([0-9]{1,5})(?:/([0-9]{1,5}))?", re.ASCII)
+_RELAYED = re.compile(r"relay:(0x[0-9A-Fa-f]{40}(?:,0x[0-9A-Fa-f]{40}){0,3})", re.ASCII)
 
 
 def parse_endpoint(text: str) -> Endpoint:
-    """Raises InputError for anything that is not one peer's two TCP ports at an IP address that one can connect to."""
+    """Raises InputError for anything that is neither one peer's TCP ports at an IP address that one can connect to nor
+    a list of relays.
+    """
+    relayed = _RELAYED.fullmatch(text)
+    if relayed is not None:
+        via = tuple(bytes.fromhex(one[2:]) for one in relayed[1].split(","))
+        if len(set(via)) < len(via):
+            raise InputError(f"endpoint {text!r} names a relay twice")
+        return Endpoint("", 0, 0, via=via)
     match = _ENDPOINT.fullmatch(text)
     if match is None:
-        raise InputError(f"endpoint {text[:80]!r} is not tcp://ADDRESS:PORT/BULKPORT, like tcp://192.0.2.7:40001/40002")
-    host, control, bulk = match[1], int(match[2]), int(match[3])
-    if not (0 < control < 65536 and 0 < bulk < 65536 and control != bulk):
-        raise InputError(f"endpoint {text!r} needs two different ports from 1 to 65535")
+        raise InputError(
+            f"endpoint {text[:80]!r} is not tcp://ADDRESS:PORT/BULKPORT, like tcp://192.0.2.7:40001/40002, with /PORT "
+            "after it for a relay, nor relay: and the addresses of 1 to 4 relays"
+        )
+    host, control, bulk, relay = match[1], int(match[2]), int(match[3]), int(match[4] or 0)
+    ports = [control, bulk] if match[4] is None else [control, bulk, relay]
+    if not (all(0 < port < 65536 for port in ports) and len(set(ports)) == len(ports)):
+        raise InputError(f"endpoint {text!r} needs different ports from 1 to 65535")
     try:
         address = ipaddress.ip_address(host.strip("[]"))
     except ValueError as error:
         raise InputError(f"endpoint {text[:80]!r} has no valid IP address") from error
     if address.is_unspecified or address.is_multicast:
         raise InputError(f"endpoint {text!r} is no place to connect to; give the address that others can reach")
-    return Endpoint(f"[{address}]" if address.version == 6 else str(address), control, bulk)
+    return Endpoint(f"[{address}]" if address.version == 6 else str(address), control, bulk, relay)
 
 
 def check_frame(frame: bytes) -> None:

@@ -26,6 +26,7 @@ from peerage.transport.interface import (
     CHUNK,
     CONTROL_LIMIT,
     Dropped,
+    Endpoint,
     Event,
     Fetched,
     FetchFailed,
@@ -39,7 +40,8 @@ from peerage.transport.interface import (
     parse_endpoint,
 )
 from peerage.transport.limits import Allowance, TransportSettings
-from peerage.transport.link import Door, Link, LinkEvent, Socket
+from peerage.transport.link import Door, Link, LinkEvent, Socket, Way
+from peerage.transport.relays import Relays
 from peerage_crypto.errors import InputError
 from peerage_crypto.identity import CurveKeys
 
@@ -49,8 +51,17 @@ _AT_ONCE = 256  # messages from one socket before the others get their turn
 class Hub:
     """One peer's sockets and what is under way on them. Every method but ``stats`` runs on the I/O thread."""
 
-    def __init__(self, keys: CurveKeys, settings: TransportSettings, wake: int, on_wake: Callable[[], None]) -> None:
-        self._keys, self._settings = keys, settings
+    def __init__(
+        self,
+        keys: CurveKeys,
+        settings: TransportSettings,
+        wake: int,
+        on_wake: Callable[[], None],
+        *,
+        relays: bool = False,
+        via: tuple[bytes, ...] = (),
+    ) -> None:
+        self._keys, self._settings, self._via = keys, settings, via
         self._context = zmq.Context()
         self._context.set(zmq.MAX_SOCKETS, 8192)
         self._poller = zmq.Poller()
@@ -64,14 +75,26 @@ class Hub:
         self._control: dict[bytes, Link] = {}
         self._bulk: dict[bytes, Link] = {}
         self._reopen: dict[Link, float] = {}
+        self._on_sockets: dict[Link, Callable[[], None]] = {}
         self._downloads = Downloads(settings.credits, settings.resend, settings.stall)
         self.uploads = Uploads()
         self._running = True
-        self.doors = Doors(self._context, keys, settings)
+        self.doors = Doors(self._context, keys, settings, relays=relays)
+        self.relays = Relays(
+            self,
+            self._context,
+            keys,
+            settings,
+            door=self.doors.relay,
+            downloads=self._downloads,
+            uploads=self.uploads,
+        )
         self._watch(wake, zmq.POLLIN, on_wake)
         self._watch(self.doors.zap, zmq.POLLIN, self._on_zap)
         self._watch(self.doors.control, zmq.POLLIN, self._on_control)
         self._watch(self.doors.bulk, zmq.POLLIN, self._on_request)
+        if self.doors.relay is not None:
+            self._watch(self.doors.relay, zmq.POLLIN, self.relays.on_door)
 
     def loop(self) -> None:
         while self._running:
@@ -98,16 +121,19 @@ class Hub:
             link.close(max(0.0, until - time.monotonic()) if link.up else 0.0)
         for link in self._bulk.values():
             link.close()
+        self.relays.close(until)
         self.doors.close()
         self._context.term()
 
     def stats(self) -> TransportStats:
-        return TransportStats(**self._counts)
+        refused = self._counts["refused"] + self.relays.refused()
+        return TransportStats(**{**self._counts, "refused": refused, "relay_dropped": self.relays.forwarding.dropped})
 
     # -- what the peer asks of us --------------------------------------------------------------------------------------
 
     def start(self, me: bytes, sink: Sink) -> None:
         self._me, self._sink = me, sink
+        self.relays.start(me)
         self.direct(self._contacts)
 
     def direct(self, contacts: Mapping[bytes, PeerContact]) -> None:
@@ -121,30 +147,41 @@ class Hub:
         claims = Counter(contact.public_key for contact in active.values())
         for address, contact in active.items():
             if claims[contact.public_key] > 1:
-                self._fault(address, "its transport key is registered by another peer too, so it identifies nobody")
+                self.fault(address, "its transport key is registered by another peer too, so it identifies nobody")
         self._senders = {
             c.public_key.hex(): a for a, c in active.items() if claims[c.public_key] == 1 and a != self._me
         }
-        wanted = set(self._senders.values())
-        for address in [a for a in self._control if a not in wanted]:
+        endpoints = {a: e for a in sorted(self._senders.values()) if (e := self._endpoint(a, active[a])) is not None}
+        dialled = [address for address, endpoint in endpoints.items() if not endpoint.via]
+        for address in [a for a in self._control if a not in dialled]:
             self._forget(address)
-        for address in sorted(wanted):
-            self._meet(address, active[address])
+        for address in dialled:
+            self._meet(address, endpoints[address], active[address].public_key)
+        self.relays.direct({a: c.public_key for a, c in active.items() if a in endpoints}, endpoints, self._via)
+
+    def _endpoint(self, address: bytes, contact: PeerContact) -> Endpoint | None:
+        try:
+            return parse_endpoint(contact.endpoint)
+        except InputError as error:
+            self.fault(address, f"registered an endpoint that leads nowhere: {error}")
+            return None
 
     def send(self, to: bytes, frame: bytes) -> None:
         if to == self._me:
             self._emit(Received(to, frame))
             return
         link = self._control.get(to)
-        if link is None:
-            self._drop(to, 1, "it is not an active peer with an endpoint")
+        if link is None and self.relays.reaches(to):
+            self.relays.send(to, frame)
+        elif link is None:
+            self.drop(to, 1, "it is not an active peer with an endpoint")
         else:
-            if not link.offer(frame, time.monotonic()):
-                self._drop(to, 1, "too many frames already wait for it")
+            if not link.waiting.offer(frame, time.monotonic()):
+                self.drop(to, 1, "too many frames already wait for it")
             self._flush(link)
 
     def broadcast(self, frame: bytes) -> None:
-        for address in self._control:
+        for address in (*self._control, *self.relays.called()):
             self.send(address, frame)
 
     def fetch(self, owner: bytes, artefact: bytes, size_limit: int) -> None:
@@ -155,30 +192,28 @@ class Hub:
                 FetchFailed(owner, artefact, reason) if found is None else Fetched(owner, artefact, bytes(found))
             )
             return
-        if owner not in self._control:
+        relayed = self.relays.reaches(owner)
+        if owner not in self._control and not relayed:
             self._emit(FetchFailed(owner, artefact, "it is not an active peer with an endpoint"))
             return
         self._downloads.add(owner, artefact, size_limit, time.monotonic())
+        if relayed:
+            self.relays.ask()
+            return
         link = self._bulk.get(owner)
         if link is None:
             door = self._control[owner].door
             url = parse_endpoint(self._contacts[owner].endpoint).bulk_url()
             self._bulk[owner] = self._link(
-                Door(owner, True, url, door.public_key), CHUNK + HEADER_LIMIT, 2 * self._settings.credits
+                Door(owner, Way.BULK, url, door.public_key), CHUNK + HEADER_LIMIT, 2 * self._settings.credits
             )
         elif link.up:
             self._ask(owner)
 
     # -- links to the others -------------------------------------------------------------------------------------------
 
-    def _meet(self, address: bytes, contact: PeerContact) -> None:
-        try:
-            endpoint = parse_endpoint(contact.endpoint)
-        except InputError as error:
-            self._fault(address, f"registered an endpoint that leads nowhere: {error}")
-            self._forget(address)
-            return
-        door = Door(address, False, endpoint.control_url(), contact.public_key)
+    def _meet(self, address: bytes, endpoint: Endpoint, public_key: bytes) -> None:
+        door = Door(address, Way.CONTROL, endpoint.control_url(), public_key)
         bulk = self._bulk.get(address)
         known = self._control.get(address)
         if known is not None:
@@ -189,17 +224,24 @@ class Hub:
 
     def _link(self, door: Door, largest: int, receives: int) -> Link:
         link = Link(self._context, self._keys, door, self._settings, largest=largest, receives=receives)
-        self._watch_link(link)
+        self.watch_link(link, partial(self._on_link, link))
+        self._flush(link)
         return link
 
-    def _watch_link(self, link: Link) -> None:
+    def watch_link(self, link: Link, on_socket: Callable[[], None]) -> None:
+        """From now on, and with new sockets whenever the link is opened again."""
+        self._on_sockets[link] = on_socket
+        if not link.opened:
+            self._reopen[link] = time.monotonic() + link.retry_after()
+            return
         self._watch(link.monitor, zmq.POLLIN, partial(self._on_monitor, link))
-        self._handlers[link.socket] = partial(self._on_link, link)
-        self._flush(link)
+        self._handlers[link.socket] = on_socket
 
-    def _unwatch_link(self, link: Link) -> None:
-        self._unwatch(link.monitor)
-        self._unwatch(link.socket)
+    def unwatch_link(self, link: Link) -> None:
+        self._on_sockets.pop(link, None)
+        if link.opened:
+            self._unwatch(link.monitor)
+            self._unwatch(link.socket)
         self._reopen.pop(link, None)
 
     def _forget(self, address: bytes) -> None:
@@ -207,75 +249,86 @@ class Hub:
             link = links.pop(address, None)
             if link is None:
                 continue
-            if link.up and not link.door.bulk:
+            if link.up and link.door.way is Way.CONTROL:
                 self._emit(PeerDown(address))
-            self._unwatch_link(link)
+            self.unwatch_link(link)
             link.close()
         for event in self._downloads.abandon(address, "it is no longer the active peer that was asked"):
             self._emit(event)
 
     def _flush(self, link: Link) -> None:
-        lengths = link.flush(time.monotonic())
-        self._sent("bulk_sent" if link.door.bulk else "control_sent", lengths)
-        aged = link.take_aged()
+        bulk = link.door.way is Way.BULK
+        self._sent("bulk_sent" if bulk else "control_sent", link.flush(time.monotonic()))
+        aged = link.waiting.take_aged()
         if aged:
-            self._drop(link.door.address, aged, f"they waited {self._settings.pending_age:g} s for it")
-        flags = (zmq.POLLIN if link.door.bulk else 0) | (zmq.POLLOUT if link.waiting else 0)
-        self._poller.register(link.socket, flags) if flags else self._unpoll(link.socket)
+            self.drop(link.door.address, aged, f"they waited {self._settings.pending_age:g} s for it")
+        if link.opened:
+            self.poll(link.socket, (zmq.POLLIN if bulk else 0) | (zmq.POLLOUT if link.waiting else 0))
 
     def _ask(self, owner: bytes) -> None:
         link = self._bulk[owner]
         now = time.monotonic()
         for request in self._downloads.requests(owner):
-            link.offer(encode(request), now)
+            link.waiting.offer(encode(request), now)
         self._flush(link)
 
     def _on_monitor(self, link: Link) -> None:
-        address = link.door.address
         for change in list(link.changes()):
             if change is LinkEvent.REFUSED:
                 self._reopen.setdefault(link, time.monotonic() + link.retry_after())
             elif change is LinkEvent.UP:
                 self._reopen.pop(link, None)
-                if link.door.bulk:
-                    link.clear()
-                    self._downloads.restart(address, time.monotonic())
-                    self._ask(address)
-                else:
-                    self._emit(PeerUp(address))
-                    self._flush(link)
-            elif not link.door.bulk:
-                self._emit(PeerDown(address))
+                self._went_up(link)
+            elif link.door.way is Way.CONTROL:
+                self._emit(PeerDown(link.door.address))
+            elif link.door.way is Way.RELAY:
+                self.relays.went_down(link.door.address)
+
+    def _went_up(self, link: Link) -> None:
+        address = link.door.address
+        match link.door.way:
+            case Way.BULK:
+                link.waiting.clear()
+                self._downloads.restart(address, time.monotonic())
+                self._ask(address)
+            case Way.CONTROL:
+                self._emit(PeerUp(address))
+                self._flush(link)
+            case Way.RELAY:
+                self.relays.went_up(address)
 
     def _on_link(self, link: Link) -> None:
-        if link.door.bulk:
+        if link.door.way is Way.BULK:
             owner = link.door.address
-            for frames in _messages(link.socket):
+            for frames in self.messages(link.socket):
                 self._counted("bulk_received", frames)
                 for event in self._downloads.answer(owner, [frame.buffer for frame in frames], time.monotonic()):
-                    self._report(event)
+                    self.report(event)
             self._ask(owner)
         else:
             self._flush(link)
 
     def _on_time(self, now: float) -> None:
         for link in [link for link, at in self._reopen.items() if at <= now]:
-            self._unwatch_link(link)
+            on_socket = self._on_sockets[link]
+            self.unwatch_link(link)
             link.close()
             link.open()
-            self._watch_link(link)
+            self.watch_link(link, on_socket)
+            if link.door.way is not Way.RELAY:
+                self._flush(link)
         events, again = self._downloads.due(now)
         for event in events:
-            self._report(event)
+            self.report(event)
         for owner in again:
-            if self._bulk[owner].up:
+            if owner in self._bulk and self._bulk[owner].up:
                 self._ask(owner)
+        self.relays.ask()
+        self.relays.turn(now)
 
     def _until_due(self) -> int | None:
         deadlines = list(self._reopen.values())
-        fetch = self._downloads.deadline()
-        if fetch is not None:
-            deadlines.append(fetch)
+        deadlines += [at for at in (self._downloads.deadline(), self.relays.deadline()) if at is not None]
         return None if not deadlines else max(0, int(1000 * (min(deadlines) - time.monotonic())) + 1)
 
     # -- what comes in by our doors ------------------------------------------------------------------------------------
@@ -283,7 +336,7 @@ class Hub:
     def _on_zap(self) -> None:
         self._counts["refused"] += self.doors.answer_zap(lambda key: key.hex() in self._senders)
 
-    def _sender(self, frame: zmq.Frame) -> bytes | None:
+    def sender(self, frame: zmq.Frame) -> bytes | None:
         """The peer whose key this connection proved, if the ledger still says that it may speak."""
         try:
             sender = self._senders.get(str(frame.get("User-Id")))
@@ -293,34 +346,34 @@ class Hub:
         return sender
 
     def _on_control(self) -> None:
-        for _route, *frames in _messages(self.doors.control):
+        for _route, *frames in self.messages(self.doors.control):
             self._counted("control_received", frames)
-            sender = self._sender(frames[-1]) if frames else None
+            sender = self.sender(frames[-1]) if frames else None
             if sender is None:
                 continue
             length = sum(len(frame) for frame in frames)
-            if not self._allowance(sender).frame(length, time.monotonic()):
-                self._fault(sender, "sends faster than any round needs; what is too much is dropped")
+            if not self.allowance(sender).frame(length, time.monotonic()):
+                self.fault(sender, "sends faster than any round needs; what is too much is dropped")
             elif len(frames) != 1:
-                self._fault(sender, f"sent a control message of {len(frames)} parts instead of 1")
+                self.fault(sender, f"sent a control message of {len(frames)} parts instead of 1")
             elif not 0 < length <= CONTROL_LIMIT:
-                self._fault(sender, f"sent a control frame of {length} bytes; 1 to {CONTROL_LIMIT} are allowed")
+                self.fault(sender, f"sent a control frame of {length} bytes; 1 to {CONTROL_LIMIT} are allowed")
             else:
                 self._emit(Received(sender, frames[0].bytes))
 
     def _on_request(self) -> None:
-        for route, *frames in _messages(self.doors.bulk):
+        for route, *frames in self.messages(self.doors.bulk):
             self._counted("bulk_received", frames)
-            sender = self._sender(frames[-1]) if frames else None
+            sender = self.sender(frames[-1]) if frames else None
             if sender is None:
                 continue
-            if not self._allowance(sender).request(time.monotonic()):
-                self._fault(sender, "asks for chunks faster than they can be sent; what is too much is dropped")
+            if not self.allowance(sender).request(time.monotonic()):
+                self.fault(sender, "asks for chunks faster than they can be sent; what is too much is dropped")
                 continue
             try:
                 request = decode_request([frame.bytes for frame in frames])
             except BadFrame as error:
-                self._fault(sender, f"sent {error}")
+                self.fault(sender, f"sent {error}")
                 continue
             header, chunk = self.uploads.answer(request)
             head = encode(header)
@@ -356,7 +409,7 @@ class Hub:
         if socket in self._poller:
             self._poller.unregister(socket)
 
-    def _allowance(self, address: bytes) -> Allowance:
+    def allowance(self, address: bytes) -> Allowance:
         known = self._allowances.get(address)
         if known is None:
             known = self._allowances[address] = Allowance(self._settings)
@@ -366,17 +419,17 @@ class Hub:
         if self._sink is not None:
             self._sink(event)
 
-    def _report(self, event: Event) -> None:
+    def report(self, event: Event) -> None:
         if isinstance(event, PeerFault):
-            self._fault(event.address, event.sentence)
+            self.fault(event.address, event.sentence)
         else:
             self._emit(event)
 
-    def _fault(self, address: bytes, sentence: str) -> None:
-        if self._allowance(address).fault(time.monotonic()):
+    def fault(self, address: bytes, sentence: str) -> None:
+        if self.allowance(address).fault(time.monotonic()):
             self._emit(PeerFault(address, sentence))
 
-    def _drop(self, to: bytes, frames: int, reason: str) -> None:
+    def drop(self, to: bytes, frames: int, reason: str) -> None:
         self._counts["frames_dropped"] += frames
         self._emit(Dropped(to, frames, reason))
 
@@ -384,15 +437,26 @@ class Hub:
         self._counts[what] += sum(map(wire_size, lengths))
         self._counts["frames_sent"] += len(lengths) if frames is None else frames
 
+    def count(self, what: str, lengths: Sequence[int]) -> None:
+        """Frames of one message that has left or come in, by the name of its sum in the statistics."""
+        self._counts[what] += sum(map(wire_size, lengths))
+        self._counts["frames_sent" if what.endswith("sent") else "frames_received"] += 1
+
+    def messages(self, socket: Socket) -> Iterator[list[zmq.Frame]]:
+        """What has arrived, a turn's worth at most."""
+        for _ in range(_AT_ONCE):
+            try:
+                yield socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+
+    def poll(self, socket: Socket, flags: int) -> None:
+        """Whether to be woken when it can be read or written to; 0: neither."""
+        if flags:
+            self._poller.register(socket, flags)
+        else:
+            self._unpoll(socket)
+
     def _counted(self, what: str, frames: Sequence[zmq.Frame]) -> None:
         self._counts[what] += sum(wire_size(len(frame)) for frame in frames)
         self._counts["frames_received"] += 1
-
-
-def _messages(socket: Socket) -> Iterator[list[zmq.Frame]]:
-    """What has arrived, a turn's worth at most."""
-    for _ in range(_AT_ONCE):
-        try:
-            yield socket.recv_multipart(zmq.NOBLOCK, copy=False)
-        except zmq.Again:
-            return

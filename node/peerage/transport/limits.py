@@ -1,5 +1,7 @@
 """How much of a peer's traffic we are willing to take: generous for the honest, bounded for the rest."""
 
+import resource
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 
@@ -27,7 +29,14 @@ class TransportSettings:
     frames_a_second: float = 5000.0
     bytes_a_second: float = 16 * 1024 * 1024.0
     requests_a_second: float = 4000.0
-    """Per sender; a burst of two seconds' worth passes at once."""
+    relayed_a_second: float = 256 * 1024 * 1024.0
+    """Bytes that a relay forwards, a small envelope counting as 16 KiB.
+
+    Each of these is per sender; a burst of two seconds' worth passes at once.
+    """
+
+
+_ENVELOPE = 16 * 1024
 
 
 @dataclass(slots=True)
@@ -60,6 +69,8 @@ class Allowance:
         self._frames = TokenBucket(settings.frames_a_second, 2 * settings.frames_a_second)
         self._bytes = TokenBucket(settings.bytes_a_second, 2 * settings.bytes_a_second)
         self._requests = TokenBucket(settings.requests_a_second, 2 * settings.requests_a_second)
+        self._relayed = TokenBucket(settings.relayed_a_second, 2 * settings.relayed_a_second)
+        self._calls = TokenBucket(1.0, 20.0)  # a call costs the called four X25519
         self._faults = TokenBucket(1.0, 5.0)
 
     def frame(self, length: int, now: float) -> bool:
@@ -68,8 +79,28 @@ class Allowance:
     def request(self, now: float) -> bool:
         return self._requests.take(1, now)
 
+    def relayed(self, length: int, now: float) -> bool:
+        return self._relayed.take(max(length, _ENVELOPE), now)
+
+    def call(self, now: float) -> bool:
+        return self._calls.take(1, now)
+
     def fault(self, now: float) -> bool:
         """Whether one more complaint about this peer may be raised; a flood of garbage must not become a flood of
         events.
         """
         return self._faults.take(1, now)
+
+
+_DESCRIPTORS = 65536
+
+
+def raise_descriptor_limit() -> None:
+    """As many open files as the operator allows this process. libzmq takes every connection until there are none left,
+    so the soft limit (often 1024) is how many strangers it takes to keep a peer from opening anything.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # some systems allow less than they say
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

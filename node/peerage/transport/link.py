@@ -6,7 +6,7 @@ counted and dated. Up and down come from the socket's monitor: HANDSHAKE_SUCCEED
 """
 
 import enum
-from collections import deque
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from peerage.transport.limits import TransportSettings
+from peerage.transport.waiting import Waiting
 from peerage_crypto.identity import CurveKeys
 
 Socket = zmq.Socket[bytes]
@@ -23,6 +24,7 @@ _HANDSHAKE_FAILED = (
 )
 
 
+_NO_ROOM = (errno.EMFILE, errno.ENFILE)
 _IN_SOCKET = 100  # frames; the rest waits in our own queue, which also counts bytes and age
 
 
@@ -34,12 +36,20 @@ class LinkEvent(enum.Enum):
     REFUSED = enum.auto()
 
 
+class Way(enum.Enum):
+    """A peer has two doors or three: control takes frames, bulk answers requests, relay forwards envelopes."""
+
+    CONTROL = enum.auto()
+    BULK = enum.auto()
+    RELAY = enum.auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where a link leads and who must be there. A peer has two: control takes frames, bulk answers requests."""
+    """Where a link leads and who must be there."""
 
     address: bytes
-    bulk: bool
+    way: Way
     url: str
     public_key: bytes
 
@@ -55,7 +65,9 @@ def tune(socket: Socket, settings: TransportSettings) -> None:
 
 
 class Link:
-    """Lives on the I/O thread alone. ``socket`` and ``monitor`` are new after each ``open``."""
+    """Lives on the I/O thread alone. ``socket`` and ``monitor`` are new after each ``open``, and there only when it is
+    ``opened``: a process that strangers have left without file descriptors opens its links later.
+    """
 
     def __init__(
         self,
@@ -66,26 +78,39 @@ class Link:
         *,
         largest: int,
         receives: int,
+        sends: int = _IN_SOCKET,
     ) -> None:
         self.door = door
-        self.up = False
+        self.up = self.opened = False
         self._context, self._keys, self._settings = context, keys, settings
-        self._largest, self._receives = largest, receives
-        self._waiting: deque[tuple[float, bytes]] = deque()
-        self._waiting_bytes = 0
-        self._aged = 0
+        self._largest, self._receives, self._sends = largest, receives, sends
+        self.waiting = Waiting(settings)
         self._refusals = 0
         self.open()
 
     def open(self) -> None:
+        try:
+            self.socket = self._context.socket(zmq.DEALER)
+        except zmq.ZMQError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            return
+        try:
+            self._connect(self.socket)
+        except zmq.ZMQError as error:
+            self.socket.close(linger=0)
+            if error.errno not in _NO_ROOM:
+                raise
+            return
+        self.opened = True
+
+    def _connect(self, socket: Socket) -> None:
         settings = self._settings
-        self.socket = self._context.socket(zmq.DEALER)
-        socket = self.socket
         tune(socket, settings)
         socket.immediate = True
         socket.ipv6 = "[" in self.door.url
         socket.maxmsgsize = self._largest
-        socket.sndhwm = _IN_SOCKET
+        socket.sndhwm = self._sends
         socket.rcvhwm = self._receives
         socket.reconnect_ivl = int(1000 * settings.reconnect)  # libzmq adds the jitter
         socket.reconnect_ivl_max = int(1000 * settings.reconnect_most)
@@ -100,7 +125,9 @@ class Link:
 
     def close(self, linger: float = 0.0) -> None:
         """``linger`` seconds for what the socket already took; it binds only while the peer is there."""
-        self.up = False
+        if not self.opened:
+            return
+        self.up = self.opened = False
         self.socket.disable_monitor()
         self.monitor.close(linger=0)
         self.socket.close(linger=int(1000 * linger))
@@ -129,45 +156,14 @@ class Link:
             elif event & _HANDSHAKE_FAILED:
                 yield LinkEvent.REFUSED
 
-    def offer(self, frame: bytes, now: float) -> bool:
-        """Queue a frame; False if the queue is full even after what is too old has left it."""
-        while self._waiting and self._waiting[0][0] < now:
-            self._waiting_bytes -= len(self._waiting.popleft()[1])
-            self._aged += 1
-        settings = self._settings
-        if len(self._waiting) >= settings.pending_frames or self._waiting_bytes + len(frame) > settings.pending_bytes:
-            return False
-        self._waiting.append((now + settings.pending_age, frame))
-        self._waiting_bytes += len(frame)
-        return True
-
     def flush(self, now: float) -> list[int]:
         """Hand over what the socket takes; the lengths of what went."""
         sent: list[int] = []
-        while self._waiting:
-            until, frame = self._waiting[0]
-            if until >= now:
-                try:
-                    self.socket.send(frame, zmq.NOBLOCK)
-                except zmq.Again:
-                    break
-                sent.append(len(frame))
-            else:
-                self._aged += 1
-            self._waiting.popleft()
-            self._waiting_bytes -= len(frame)
+        while self.opened and (frame := self.waiting.first(now)) is not None:
+            try:
+                self.socket.send(frame, zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            self.waiting.left()
+            sent.append(len(frame))
         return sent
-
-    def clear(self) -> None:
-        self._waiting.clear()
-        self._waiting_bytes = 0
-
-    def take_aged(self) -> int:
-        """Frames that waited too long since this was last asked."""
-        aged, self._aged = self._aged, 0
-        return aged
-
-    @property
-    def waiting(self) -> int:
-        """Frames that the socket has not taken."""
-        return len(self._waiting)

@@ -1,0 +1,1 @@
+"""The same model on the same rows in one place and in a federation, both metered; which published orderings hold."""

@@ -1,0 +1,1 @@
+"""What rounds give away of a peer: noise, its accounting, the meter. Pure, so that an audit computes the same."""

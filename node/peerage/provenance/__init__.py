@@ -1,0 +1,1 @@
+"""Provenance outside the ledger: files to read, what a peer states of itself, answers in words, other registries."""

@@ -1,0 +1,1 @@
+"""What scripts/bench and scripts/attack_lab run; a package, because other distributions bring a `benchmarks` too."""

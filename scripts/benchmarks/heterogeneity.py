@@ -1,0 +1,124 @@
+"""`heterogeneity`: what each local correction of skewed labels brings and costs, seed by seed against going without.
+
+The same federations as `patterns` plays, one line of `[training]` apart; energy is what our own meter counts of the
+process (its dynamic part: idle power belongs to whoever else uses the host meanwhile).
+"""
+
+from __future__ import annotations
+
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.patterns import accuracies, settings, walls_of
+from benchmarks.result import Result, say
+
+if TYPE_CHECKING:
+    import argparse
+
+    from peerage.config import Federation
+    from peerage.emissions import HostProbe
+
+BASES = {"plain averaging": '[merge]\noptimiser = "fedavg"\n[training]\n', "default": "[training]\n"}
+METHODS = {
+    "nothing": "",
+    "logit adjustment 0.5": "logit_adjustment = 0.5\n",
+    "logit adjustment 1": "logit_adjustment = 1.0\n",
+    "oversample": 'augment = "oversample"\n',
+    "both": 'logit_adjustment = 1.0\naugment = "oversample"\n',
+    "mixup": 'augment = "mixup"\n',
+    "shifts": 'augment = "shifts"\n',
+}
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("heterogeneity", help="local corrections of skewed labels, against going without")
+    parser.add_argument("--peers", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--partition", default="dirichlet:0.1")
+    parser.add_argument("--only", nargs="+", choices=METHODS, help="these, and nothing")
+    parser.set_defaults(measure=measure)
+
+
+def measure(args: argparse.Namespace) -> Result:
+    import torch
+
+    from peerage.emissions.codecarbon_door import probe_host
+
+    torch.set_num_threads(1)
+    probe = probe_host()
+    methods = {name: METHODS[name] for name in ("nothing", *(args.only or METHODS))}
+    ours: dict[str, Any] = {}
+    ratios: dict[str, float] = {}
+    for base, head in BASES.items():
+        found: dict[str, list[tuple[list[float], float]]] = {name: [] for name in methods}
+        for seed in range(args.seeds):
+            for name, lines in methods.items():
+                found[name].append(played(settings(head + lines, args.peers, args.rounds, args.partition, seed), probe))
+            told = ", ".join(f"{name} {100 * runs[-1][0][-1]:.1f}" for name, runs in found.items())
+            say(f"heterogeneity: {base}, seed {seed}: {told}")
+        ours[base] = {name: figures(runs, found["nothing"]) for name, runs in found.items()}
+        for name in methods:
+            ratios[f"joules, {base}, {name} / nothing"] = ours[base][name]["joules"] / ours[base]["nothing"]["joules"]
+    walls = [walls_of(settings("", args.peers, args.rounds, args.partition, seed)) for seed in range(args.seeds)]
+    return Result(
+        "heterogeneity",
+        {
+            "data": "digits",
+            "peers": args.peers,
+            "rounds": args.rounds,
+            "seeds": args.seeds,
+            "partition": args.partition,
+            "lines": methods,
+        },
+        ours,
+        {"local_only": spread([one for one, _ in walls]), "pooled": spread([one for _, one in walls])},
+        ratios,
+        notes=(
+            "Test accuracy, mean and sample standard deviation over seeds; gain: seed by seed over nothing.",
+            "larger_than_spread: the mean gain is more than the larger of the two standard deviations over seeds.",
+            "rounds_to_nothing: until the accuracy that nothing ends with; joules: dynamic, all peers, whole run.",
+            "No method sends anything: what a round reveals is the same, and label counts stay with each peer.",
+        ),
+    )
+
+
+def played(federation: Federation, probe: HostProbe) -> tuple[list[float], float]:
+    """(accuracy after each round, dynamic joules)."""
+    from peerage.contrast.amounts import metered
+    from peerage.emissions import Meter
+
+    meter = Meter(probe, bytes(20), reserved_ppm=1_000_000)
+    meter.enter("train")
+    curve = accuracies(federation)
+    return curve, metered([meter.close_round(1)]).cpu_dyn.uj / 1e6
+
+
+def figures(runs: list[tuple[list[float], float]], without: list[tuple[list[float], float]]) -> dict[str, Any]:
+    finals, bases = [curve[-1] for curve, _ in runs], [curve[-1] for curve, _ in without]
+    quarters = [curve[len(curve) // 4 - 1] for curve, _ in runs]
+    early = [curve[len(curve) // 4 - 1] for curve, _ in without]
+    pairs = zip(runs, bases, strict=True)
+    reached = [next((n for n, a in enumerate(curve, 1) if a >= base), len(curve) + 1) for (curve, _), base in pairs]
+    joules = [spent for _, spent in runs]
+    return {
+        "final": spread(finals),
+        "gain": spread([one - base for one, base in zip(finals, bases, strict=True)]),
+        "larger_than_spread": beyond(finals, bases),
+        "after_a_quarter": spread(quarters),
+        "gain_after_a_quarter": spread([one - base for one, base in zip(quarters, early, strict=True)]),
+        "early_larger_than_spread": beyond(quarters, early),
+        "rounds_to_nothing": spread([float(n) for n in reached]),
+        "joules": fmean(joules),
+        "joules_to_nothing": fmean(
+            spent * min(n, len(c)) / len(c) for (c, spent), n in zip(runs, reached, strict=True)
+        ),
+    }
+
+
+def beyond(ones: list[float], others: list[float]) -> bool:
+    return abs(fmean(ones) - fmean(others)) > max(spread(ones)["sd"], spread(others)["sd"])
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    return {"mean": fmean(values), "sd": stdev(values) if len(values) > 1 else 0.0}

@@ -1,0 +1,1 @@
+"""scripts/schedules: forty virtual peers under each policy, the table, its three statements and its picture."""

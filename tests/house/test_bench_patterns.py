@@ -1,0 +1,40 @@
+"""`scripts/bench patterns` at its smallest size."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_each_pattern_is_a_line_of_settings_and_stands_beside_alone_and_pooled():
+    sizes = ("--rounds", "4", "--seeds", "2", "--peers", "5", "--partitions", "dirichlet:0.1")
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "bench", "patterns", *sizes],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    ours, walls = found["ours"]["dirichlet:0.1"], found["yardsticks"]["dirichlet:0.1"]
+    assert ours["fedavg"]["over_fedavg"] == {"mean": 0, "sd": 0}
+    for name, line in found["settings"]["lines"].items():
+        assert 0.1 < ours[name]["final"]["mean"] <= walls["pooled"]["mean"] + 0.05
+        assert "optimiser" in line or "scaffold" in line
+    assert ours["fedadam"]["final"]["mean"] > ours["fedavg"]["final"]["mean"]
+    assert walls["local_only"]["mean"] < walls["pooled"]["mean"]
+
+
+def test_heads_that_stay_beat_one_model_where_labels_mean_different_things():
+    sizes = ("--rounds", "6", "--seeds", "1", "--peers", "5")
+    bench = (sys.executable, ROOT / "scripts" / "bench", "personal", *sizes)
+    done = subprocess.run(bench, check=False, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    ours = json.loads(done.stdout)["ours"]
+    apart = ours["dirichlet:0.5, labels of their own"]
+    assert apart["head stays"]["mean"] > apart["one model"]["mean"] + 0.1
+    floats = [one["floats"] for one in ours["adapters"].values()]
+    assert floats == [4810, 778, 1162, 2698]
