@@ -86,6 +86,7 @@ class MaskingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     frac_bits: Annotated[int, Meta(ge=1, le=40)] = 16
     clip: Annotated[float, Meta(gt=0, le=1e6)] = 8.0  # largest L2 norm of one update
     clip_each: Annotated[float, Meta(ge=0, le=1e6)] = 0.0  # largest single coordinate; 0: no other bound than the norm
+    random_k: Annotated[float, Meta(gt=0, le=1)] = 1.0  # share of the coordinates that a round exchanges
     leaves: Annotated[int, Meta(ge=0, le=32)] = 4  # random leaves that a member checks of a sum too large to add again
 
 

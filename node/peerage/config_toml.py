@@ -35,6 +35,7 @@ LISTS: Mapping[str, type[msgspec.Struct]] = {"regions": Region, "energy": Energy
 
 LATER: Mapping[str, tuple[str, ...]] = {  # settings that older federations did not have
     "merge": ("optimiser", "learning_rate", "beta2", "tau"),
+    "masking": ("random_k",),
     "model": ("kind", "steps", "norm"),
     "training": ("proximal", "scaffold", "logit_adjustment", "augment", "counts"),
     "rewards": ("green_bonus", "green_pool"),

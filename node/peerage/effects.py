@@ -91,7 +91,8 @@ class Measure:
     """Compute my own path gradient of this round on the rows that I hold back; answer with Measured.
 
     `base` is W0, `step` is D = W' - W0; `dither` the seed of its rounding; `slope` what the merge made of each
-    coordinate, where it made more of some than of others.
+    coordinate, where it made more of some than of others; `kept` the coordinates (k,) that the round exchanged, and
+    that the gradient is wanted of (None: all).
     """
 
     sid: bytes
@@ -100,6 +101,7 @@ class Measure:
     step: Vector
     dither: bytes
     slope: NDArray[np.float64] | None = None
+    kept: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ class Score:
     """Compute the direction g of a round's public path; answer with Scored.
 
     `base` is W0, `step` is D = W' - W0, `applied` what the last rounds told everybody, newest first; `slope` as in
-    Measure. With `sums`, those of the halves' path gradients, g is made of them (two rows) and not of anybody's rows.
+    Measure, and `kept`. With `sums`, those of the halves' path gradients, g is made of them (two rows) and not of
+    anybody's rows.
     """
 
     sid: bytes
@@ -118,6 +121,7 @@ class Score:
     seed: bytes
     sums: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
     slope: NDArray[np.float64] | None = None
+    kept: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

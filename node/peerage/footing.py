@@ -14,6 +14,7 @@ from peerage.rounds.aggregation import canonical
 from peerage.rounds.grid import check_grid, check_scores, grid_of
 from peerage.rounds.optimisers import agreed_optimiser
 from peerage.rounds.round import Engine, Manifests, Rules
+from peerage.rounds.sampling import sampling_of
 from peerage.schedule import fedau_of, over_all, turns_of, whole_rosters
 from peerage.sketching import sketching_of
 from peerage.validation import check_peers, check_vectors, is_private
@@ -49,14 +50,15 @@ def ground_of(
 ) -> Ground:
     """`agreed` is the standardiser as an artefact (empty: the data need none). InputError: the ring is too small."""
     validation = validation_blob(learner.rows.validation)
-    grid = grid_of(federation.masking, noise_bound(federation, learner.initial.size))
+    exchanged = sampling_of(federation).exchanged(learner.initial.size)
+    grid = grid_of(federation.masking, noise_bound(federation, exchanged))
     if federation.exchange == "masked":
         check_grid(grid, len(registered))
         if federation.scores.openings == "round" and (is_private(federation) or learner.rows.validation is not None):
-            check_scores(grid, learner.initial.size)
+            check_scores(grid, exchanged)
         if is_private(federation):
             check_peers(len(registered))
-            check_vectors(len(registered), learner.initial.size)
+            check_vectors(len(registered), exchanged)
     return Ground(
         chain_id=deployment.chain_id,
         registry=deployment.registry,
@@ -71,9 +73,9 @@ def ground_of(
         ),
         registered=registered,
         ring=grid.ring,
-        length=grid.length(learner.initial.size),
+        length=grid.length(exchanged),
         grouping=grouping_of(federation),
-        sketches=sketching_of(federation, learner.initial.size),
+        sketches=sketching_of(federation, exchanged),
         crossfit=is_private(federation),
         audited=federation.scores.pair_audits,
         turns=turns_of(federation, registered),
@@ -140,5 +142,6 @@ def rules_of(federation: Federation, parameters: int) -> Rules:
         batch=federation.ledger.batch,
         over=over_all(federation),
         fedau=fedau_of(federation),
+        sampling=sampling_of(federation),
         least_roster_change=federation.privacy.least_roster_change,
     )

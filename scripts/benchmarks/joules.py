@@ -20,7 +20,9 @@ BASE = "masked, 1 local epoch"
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("joules", help="joules per accuracy point: masked, plain, 16-bit ring, local epochs")
+    parser = commands.add_parser(
+        "joules", help="joules per accuracy point: masked, plain, 16-bit ring, random-k, local epochs"
+    )
     parser.add_argument("--peers", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=40, help="after so many the target counts as not reached")
     parser.add_argument("--seeds", type=int, default=3)
@@ -121,6 +123,10 @@ def variants(base: Federation) -> dict[str, Federation]:
         "masked, 5 local epochs": five,
         "masked, 16-bit ring": replace(base, masking=narrow),
         "masked, 16-bit ring, 5 local epochs": replace(five, masking=narrow),
+        "masked, a quarter of the coordinates": replace(base, masking=replace(base.masking, random_k=0.25)),
+        "masked, a quarter of the coordinates, 5 local epochs": replace(
+            five, masking=replace(base.masking, random_k=0.25)
+        ),
         "plain, 1 local epoch": replace(base, exchange="plain"),
         "plain, 5 local epochs": replace(five, exchange="plain"),
     }

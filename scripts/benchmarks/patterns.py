@@ -176,23 +176,29 @@ def accuracies(federation: Federation) -> list[float]:
     from peerage.rounds.grid import grid_of
     from peerage.rounds.merging import Merging
     from peerage.rounds.optimisers import agreed_optimiser
+    from peerage.rounds.sampling import only, put, sampling_of
     from peerage_crypto.digest import tagged
     from peerage_ledger.judgement import genesis
 
     seed = federation.seed
     splits, parts, model = site(federation)
     settings, grid = settings_of(federation.training), grid_of(federation.masking)
-    optimiser = agreed_optimiser(federation)
+    optimiser, sampling = agreed_optimiser(federation), sampling_of(federation)
+    waiting = [np.zeros(to_vector(model).size, np.float32) for _ in parts]  # what no round has exchanged yet
     usual: list[np.ndarray | None] = [None] * len(parts)
-    merging, standing, told = Merging(grid, optimiser), genesis(b"", to_vector(model), b""), list[float]()
+    merging, told = Merging(grid, optimiser, sampling=sampling), list[float]()
+    standing = genesis(b"", to_vector(model), b"")
     for number in range(1, federation.rounds + 1):
         start, total = optimiser.training_start(standing.model, standing.step), None
+        kept = sampling.kept(standing)
         for peer, rows in enumerate(parts):
-            from_vector(model, start)
+            from_vector(model, start + waiting[peer])
             correction = optimiser.correction(standing.state, usual[peer], start.size)
             train(model, rows, settings, draw_seed(seed, peer, number), correction)
             dither = tagged("patterns", seed.to_bytes(8, "big"), peer.to_bytes(4, "big"), number.to_bytes(8, "big"))
-            update = update_of(to_vector(model), start, grid, dither)
+            local = to_vector(model)
+            update = update_of(only(local, kept), only(start, kept), grid, dither)
+            waiting[peer] = put(local - start, np.zeros_like(start), kept)
             if optimiser.variates:
                 usual[peer] = optimiser.moved(standing.state, usual[peer], update.units / 2.0**grid.frac_bits)
             vector = masked_input(update, metrics(len(rows), 0, 0.0), grid)
@@ -201,7 +207,8 @@ def accuracies(federation: Federation) -> list[float]:
         merged = merging.merge(standing, [total], [len(parts)])
         assert not isinstance(merged, str), merged
         step = (merged.model.astype(np.float64) - standing.model.astype(np.float64)).astype(np.float32)
-        standing = replace(standing, model=merged.model, step=step, state=merged.state)
+        seed_of_round = tagged("patterns/round", seed.to_bytes(8, "big"), number.to_bytes(8, "big"))
+        standing = replace(standing, model=merged.model, step=step, state=merged.state, seed=seed_of_round)
         from_vector(model, merged.model)
         told.append(evaluate(model, splits.test).accuracy)
     return told

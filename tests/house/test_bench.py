@@ -222,10 +222,15 @@ def test_joules_a_point_compares_runs_that_differ_in_what_their_names_say():
     keys = {name: {key for key, _, _ in changed(base, settings)} for name, settings in found.items()}
     for name, differs in keys.items():
         check_federation(found[name])
-        wanted = {"exchange": "plain" in name, "training.epochs": "5" in name, "masking.ring_bits": "16-bit" in name}
+        wanted = {
+            "exchange": "plain" in name,
+            "training.epochs": "5" in name,
+            "masking.ring_bits": "16-bit" in name,
+            "masking.random_k": "quarter" in name,
+        }
         assert {key for key in wanted if key in differs} == {key for key, given in wanted.items() if given}
         assert all(key in wanted or key.startswith("masking.") for key in differs)
-    assert len(found) == 5
+    assert len(found) == 7
 
 
 def test_joules_a_point_are_the_peers_joules_over_the_points_gained():

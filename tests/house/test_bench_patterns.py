@@ -38,3 +38,14 @@ def test_heads_that_stay_beat_one_model_where_labels_mean_different_things():
     assert apart["head stays"]["mean"] > apart["one model"]["mean"] + 0.1
     floats = [one["floats"] for one in ours["adapters"].values()]
     assert floats == [4810, 778, 1162, 2698]
+
+
+def test_a_part_of_each_update_costs_as_much_less_as_it_is_smaller():
+    sizes = ("--rounds", "8", "--seeds", "1", "--peers", "4", "--partitions", "iid", "--only", "all, 32 bits", "0.25")
+    bench = (sys.executable, ROOT / "scripts" / "bench", "compression", *sizes)
+    done = subprocess.run(bench, check=False, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    whole, part = json.loads(done.stdout)["ours"]["iid"].values()
+    assert (whole["bytes_a_round"], part["bytes_a_round"]) == (4 * 4810 + 48, 4 * 1203 + 48)
+    assert 0.3 < part["final"]["mean"] < whole["final"]["mean"]
+    assert part["bytes_to_target"] < whole["bytes_to_target"]

@@ -71,7 +71,7 @@ class Run:
     def direction(self, *_: Any) -> None:
         raise AssertionError("there are no public rows")
 
-    def cross_directions(self, sums: Any, _seed: bytes, _applied: Any) -> Any:
+    def cross_directions(self, _parent: Any, sums: Any, _seed: bytes, _applied: Any) -> Any:
         return simulator().cross_directions(sums)
 
     def evidence(self, transcript: Any) -> Evidence:

@@ -127,7 +127,7 @@ def plain_numbers(sim: Simulation, alive: list[Host], sums: dict[bytes, SessionT
         t = judged.transcript
         if t.direction == NOTHING:
             continue
-        rows = np.frombuffer(stored[t.direction], "<i4").astype(np.int64).reshape(-1, sim.parameters)
+        rows = np.frombuffer(stored[t.direction], "<i4").astype(np.int64).reshape(-1, sim.exchanged)
         for (peer, _), number in zip(survivors(sim, sums[t.sid]), as_opened(t), strict=True):
             if number is not None and peer not in sim.cheats:
                 g = rows[judged.proven.halves.of(peer) if judged.proven.halves else 0]

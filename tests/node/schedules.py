@@ -329,6 +329,26 @@ def optimised(seed: int, draw: random.Random, peers: int) -> Sim:
     return sim
 
 
+def sampled(seed: int, draw: random.Random, _peers: int) -> Sim:
+    """A quarter to a half of the coordinates a round, with loss, kills in any step and a partition; some private."""
+    private = draw.random() < 0.2
+    peers = draw.choice([10, 11]) if private else draw.choice([3, 4, 5, 6, 7, 8])
+    weather = Weather(
+        loss=draw.choice([0, 0, 0.02]), delay=(0.001, draw.choice([0.005, 0.1])), fetch_loss=draw.choice([0, 0, 0.05])
+    )
+    share = draw.choice([0.01, 0.25, 0.5])  # of 24 coordinates: 1, 6, 12
+    sim = Simulation(peers, seed=seed, rounds=4, weather=weather, private=private, random_k=share)
+    for _ in range(draw.choice([0, 1, 1, 2])):
+        kill_at(sim, draw.choice(STEPS), draw.randint(1, 3 * peers), draw.uniform(0.05, 20))
+    if draw.random() < 0.3:
+        hosts = list(sim.hosts.values())
+        draw.shuffle(hosts)
+        at, cut = draw.uniform(0, 0.5), draw.randint(1, peers - 1)
+        sim.at(at, lambda: sim.partition(hosts[:cut], hosts[cut:]))
+        sim.at(at + draw.uniform(0.3, 10), sim.heal)
+    return sim
+
+
 FAMILIES: dict[str, Callable[[int, random.Random, int], Sim]] = {
     f.__name__: f
     for f in (
@@ -349,6 +369,7 @@ FAMILIES: dict[str, Callable[[int, random.Random, int], Sim]] = {
         calming,
         epochs,
         optimised,
+        sampled,
     )
 }
 

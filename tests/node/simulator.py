@@ -25,6 +25,7 @@ from peerage import messages as m
 from peerage.rounds.aggregation import Grid, canonical, masked_input
 from peerage.rounds.optimisers import AHEAD, Optimiser
 from peerage.rounds.round import Engine, Manifests, Rules
+from peerage.rounds.sampling import Sampling, only
 from peerage_crypto.crossfit import FRAC_BITS, LENGTH
 from peerage_crypto.digest import sha256, tagged
 from peerage_crypto.fixedpoint import on_grid
@@ -124,9 +125,12 @@ class Simulation:
         epoch: int = 0,
         optimiser: Optimiser = AHEAD,
         audited: bool = True,
+        random_k: float = 1.0,
     ) -> None:
         self.random = random.Random(seed)
         self.seed, self.weather, self.now, self.parameters = seed, weather, 0.0, parameters
+        sampling = Sampling(random_k)
+        self.exchanged = sampling.exchanged(parameters)
         self.trace: Callable[[str], None] | None = None  # told every happening in words
         self.archive: dict[bytes, bytes] = {}  # every artefact that anybody ever kept
         self.last_fault, self.last_fault_round = 0.0, 0
@@ -160,14 +164,14 @@ class Simulation:
             terms=sha256(b"terms", str(seed).encode()),
             registered=frozenset(a.address for a in accounts),
             ring=grid.ring,
-            length=grid.length(parameters),
+            length=grid.length(self.exchanged),
             sketches=sketching(
                 sketches,
                 3.0,
                 clip=grid.clip,
                 frac_bits=grid.frac_bits,
                 bits=ring_bits,
-                length=grid.length(parameters),
+                length=grid.length(self.exchanged),
                 skip=grid.ring.lane_words,
             ),
             crossfit=private,
@@ -188,6 +192,7 @@ class Simulation:
             stagger=0.5,
             batch=batch,
             epoch=epoch,
+            sampling=sampling,
         )
         self._index = {a.address: i for i, a in enumerate(accounts)}
         self.hosts: dict[bytes, Host] = {}
@@ -399,7 +404,8 @@ class Simulation:
                 done = fx.Scored(sid, *cross_directions(sums), sha256(me, sid))
                 self.at(0.001, lambda: host.life == life and self.event(host, done))
             case fx.Score(sid, _, base, step, applied):
-                done = fx.Scored(sid, *direction(base, step, applied), sha256(me, sid))
+                g, exponent = direction(base, step, applied)
+                done = fx.Scored(sid, only(g, effect.kept), exponent, sha256(me, sid))
                 self.at(0.001, lambda: host.life == life and self.event(host, done))
             case fx.Save(state):
                 home.save(state)
@@ -612,6 +618,7 @@ def honest_gradient(sim: Simulation, host: Host, effect: fx.Measure) -> np.ndarr
     seed = int.from_bytes(_sha(f"{sim.seed}/gradient/{host.name}/{effect.round}".encode()).digest()[:8], "big")
     target = np.linspace(-1, 1, sim.parameters)
     gbar = target - (effect.base + effect.step / 2) + 0.3 * np.random.default_rng(seed).normal(size=sim.parameters)
+    gbar = only(gbar, effect.kept)
     units = on_grid(gbar / (np.linalg.norm(gbar) * (1 + 1e-12)), FRAC_BITS, LENGTH, 0.0, effect.dither)
     sim.gradients[effect.sid, host.account.address] = units
     return units

@@ -24,7 +24,7 @@ FAULTS = (
     Fault("a state that is read again", ROUNDS, "if known is None and self.merge is not None:", "if False:", AT_ROUNDS),
     Fault("an audit that knows of states", ROUNDS, "maths.merge if maths.remembers else None", "None", AT_ROUNDS),
     Fault("where momentum trains from", OPTIMISERS, ' if self.kind == "nesterov" else model', "", AT_ARITHMETIC),
-    Fault("the slope of a scored round", "node/peerage/rounds/results.py", ", slope=slope)", ")", AT_ROUNDS),
+    Fault("the slope of a scored round", "node/peerage/rounds/results.py", ", slope=slope, kept", ", kept", AT_ROUNDS),
     Fault(
         "the slope of a learner's direction",
         "node/peerage/learning/learner.py",
@@ -35,8 +35,8 @@ FAULTS = (
     Fault(
         "the slope of a path gradient",
         "node/peerage/learning/learner.py",
-        "gradient_units(steepened(gbar, task.slope), task.dither)",
-        "gradient_units(gbar, task.dither)",
+        "only(steepened(gbar, task.slope), task.kept)",
+        "only(gbar, task.kept)",
         AT_ROUNDS,
     ),
     Fault(

@@ -32,6 +32,7 @@ AT_EPOCHS = (T + "epochs.py",)
 AT_PLAIN = (T + "plain.py",)
 AT_LEAVES = (HERE, T + "leaves.py")
 AT_RULES = (T + "robust_plain.py",)
+SAMPLING, AT_SAMPLING = ROUNDS + "sampling.py", (T + "sampling.py",)
 
 FAULTS = (
     # -- opening and joining
@@ -429,11 +430,33 @@ FAULTS = (
     Fault(
         "only a free version stays",
         VERSION,
-        "if self.status is Status.FREE and not (consumed",
-        "if not (consumed",
+        "if self.status is Status.FREE and not merged",
+        "if not merged",
         AT_VERSION,
     ),
-    Fault("what a sum contains is dropped", VERSION, "contained if consumed else self.base", "self.base", AT_VERSION),
+    Fault(
+        "what a sum contains is dropped",
+        VERSION,
+        "self.contained(kept) if consumed else self.base",
+        "self.base",
+        AT_VERSION,
+    ),
+    Fault(
+        "what a round has not exchanged waits",
+        VERSION,
+        "return put(self.base, self.local if self.sent is None else self.sent, kept)",
+        "return self.local if self.sent is None else self.sent",
+        AT_SAMPLING,
+    ),
+    Fault(
+        "a path gradient of what was exchanged",
+        "node/peerage/rounds/gradients.py",
+        "dither, slope, kept)]",
+        "dither, slope)]",
+        AT_SAMPLING,
+    ),
+    Fault("the last round draws coordinates", SAMPLING, "parent.record, parent.seed)", "parent.record)", AT_SAMPLING),
+    Fault("a sum goes where it was taken", MERGING, "self.sampling.kept(parent), parent", "None, parent", AT_SAMPLING),
     # -- a peer that lost its disk
     Fault(
         "enough answers after a lost disk",

@@ -49,7 +49,7 @@ def check_numbers(
         summed = Check.FAILED if faults else Check.PASSED
         book.count("masked vectors", len(vectors))
     if case.terms.crossfit:
-        direction, g = _cross_directions(case, rounds, judged, newest, maths, book)
+        direction, g = _cross_directions(case, rounds, parent, judged, newest, maths, book)
     else:
         direction, g = _direction(case, rounds, parent, judged, maths, book)
     numbers = Check.UNSCORED if t.direction == NOTHING else Check.FAILED
@@ -115,7 +115,7 @@ def _direction(
         return Check.UNSCORED, None
     initiator = judged.proven.roster.plan.initiator
     blob = case.store.get(t.direction)
-    size = case.terms.initial.size
+    size = case.terms.size
     if blob is None or len(blob) != 4 * size:
         sentence = f"round {t.round}: the direction of its scores is not in the store, or of another length"
         book.find("direction-missing", sentence, round_=t.round, peer=initiator)
@@ -139,10 +139,16 @@ def _direction(
 
 
 def _cross_directions(
-    case: CaseFile, rounds: Rounds, judged: Judged, newest: int, maths: Mathematics, book: Notebook
+    case: CaseFile,
+    rounds: Rounds,
+    parent: Standing,
+    judged: Judged,
+    newest: int,
+    maths: Mathematics,
+    book: Notebook,
 ) -> tuple[Check, NDArray[np.int64] | None]:
     """Private validation: both halves' path gradients added up again, and the directions made of them, bit for bit."""
-    t, proven, size = judged.transcript, judged.proven, case.terms.initial.size
+    t, proven, size = judged.transcript, judged.proven, case.terms.size
     if t.direction == NOTHING or proven.halves is None:
         return Check.UNSCORED, None
     initiator = proven.roster.plan.initiator
@@ -166,7 +172,8 @@ def _cross_directions(
     if isinstance(sums, str):
         book.find("direction", f"round {t.round} was scored, but {sums}", round_=t.round, peer=initiator)
         return Check.FAILED, g
-    mine, exponent = maths.cross_directions(sums, proven.seed(), rounds.applied_before(t, case.terms.novelty))
+    applied = rounds.applied_before(t, case.terms.novelty)
+    mine, exponent = maths.cross_directions(parent, sums, proven.seed(), applied)
     if np.array_equal(mine, g) and exponent == t.exponent:
         return Check.PASSED, g
     sentence = f"round {t.round}: the directions of its scores are not those that the path gradients add up to"

@@ -177,7 +177,7 @@ def ground_of(case: CaseFile, registered: frozenset[bytes]) -> Federation:
         terms=terms.session,
         registered=registered,
         ring=terms.ring,
-        length=terms.ring.lane_words + terms.initial.size,
+        length=terms.ring.lane_words + terms.size,
         grouping=terms.grouping,
         sketches=terms.sketches,
         crossfit=terms.crossfit,

@@ -34,7 +34,7 @@ class Terms:
     """The agreed numbers of a federation.
 
     `record` is the hash of its settings (the record before the first), `session` what every session is bound to,
-    `initial` the first model; `auxiliary` counts the leading coordinates of a masked vector that are no parameters.
+    `initial` the first model; of its coordinates a round exchanges `exchanged` (0: all).
     """
 
     record: bytes
@@ -55,6 +55,12 @@ class Terms:
     audited: bool = False  # random pairs show the keys of their masks
     turns: Callable[[frozenset[bytes]], Turns | None] = no_turns  # by round, of the registered peers
     whole: bool = False  # a round takes all registered peers or none
+    exchanged: int = 0
+
+    @property
+    def size(self) -> int:
+        """Of an update, and of a direction."""
+        return self.exchanged or int(self.initial.size)
 
 
 class Mathematics(Protocol):
@@ -77,7 +83,12 @@ class Mathematics(Protocol):
         ...
 
     def cross_directions(
-        self, sums: tuple[NDArray[np.int64], NDArray[np.int64]], seed: bytes, applied: Sequence[Vector], /
+        self,
+        parent: Standing,
+        sums: tuple[NDArray[np.int64], NDArray[np.int64]],
+        seed: bytes,
+        applied: Sequence[Vector],
+        /,
     ) -> tuple[NDArray[np.int64], int]:
         """The same where validation is private, from the sums of both halves' path gradients: two rows, exact."""
         ...

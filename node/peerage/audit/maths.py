@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from peerage.learning.scoring import cross_directions, integer_direction, novel, path_gradient, steepened
+from peerage.rounds.sampling import only
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,18 +42,25 @@ class RunMathematics:
     def direction(
         self, parent: Standing, judged: Judged, applied: Sequence[Vector], /
     ) -> tuple[NDArray[np.int64], int] | None:
+        kept = self.merging.sampling.kept(parent)
         if self.validation is None:
-            return np.zeros(parent.model.size, np.int64), 0
+            return np.zeros(only(parent.model, kept).size, np.int64), 0
         optimiser = self.merging.optimiser
         base = optimiser.path_start(parent.model, parent.step, parent.state)
         path = (judged.standing.model.astype(np.float64) - base.astype(np.float64)).astype(np.float32)
         gbar = steepened(
             path_gradient(self.model, base, path, self.validation), optimiser.slope(parent.state, judged.standing.state)
         )
-        gbar = novel(gbar, applied)
+        gbar = novel(only(gbar, kept), [only(step, kept) for step in applied])
         return integer_direction(gbar, judged.proven.seed(), self.merging.grid)
 
     def cross_directions(
-        self, sums: tuple[NDArray[np.int64], NDArray[np.int64]], seed: bytes, applied: Sequence[Vector], /
+        self,
+        parent: Standing,
+        sums: tuple[NDArray[np.int64], NDArray[np.int64]],
+        seed: bytes,
+        applied: Sequence[Vector],
+        /,
     ) -> tuple[NDArray[np.int64], int]:
-        return cross_directions(sums, applied, seed, self.merging.grid)
+        kept = self.merging.sampling.kept(parent)
+        return cross_directions(sums, [only(step, kept) for step in applied], seed, self.merging.grid)

@@ -147,8 +147,8 @@ def _judge(sources: Sources, book: Notebook, memory: Memory | None, manner: Mann
     check_leaves(judged, shelves)
     check_scales(judged, federation)
     grounds = [agreed.terms, *([agreed.prologue.terms] if agreed.prologue else [])]
-    lengths = {length for t in grounds for length in (4 * t.initial.size, *_masked_bytes(t))}
-    lengths |= {8 * t.initial.size for t in grounds if t.crossfit}  # two directions
+    lengths = {length for t in grounds for length in (4 * t.initial.size, 4 * t.size, *_masked_bytes(t))}
+    lengths |= {8 * t.size for t in grounds if t.crossfit}  # two directions
     judge_rest(shelves, frozenset(lengths), agreed.used, book)
     return judged, agreed
 
@@ -156,7 +156,7 @@ def _judge(sources: Sources, book: Notebook, memory: Memory | None, manner: Mann
 def _masked_bytes(terms: Terms) -> Iterator[int]:
     """Of a masked vector, and of the sums of one, two, ... buckets."""
     for sums in range(1, max(terms.grouping.buckets, len(terms.grouping.regions)) + 1):
-        yield sums * (terms.ring.lane_words + terms.initial.size) * terms.ring.word_bytes
+        yield sums * (terms.ring.lane_words + terms.size) * terms.ring.word_bytes
 
 
 def _killed(federation: Federation) -> Iterator[str]:

@@ -27,6 +27,7 @@ from peerage.rounds.aggregation import canonical, split_sum
 from peerage.rounds.grid import grid_of
 from peerage.rounds.merging import Merging
 from peerage.rounds.optimisers import FEDAVG, agreed_optimiser
+from peerage.rounds.sampling import sampling_of
 from peerage.schedule import over_all, turns_of, whole_rosters
 from peerage.sketching import sketching_of
 from peerage.validation import is_private
@@ -88,7 +89,9 @@ def agreement_of(federation: Federation, deployment: Deployment, shelves: Shelve
     rows = None if validation == NOTHING else _rows(shelves.validations[validation], classes, book)
     _check_slice(federation, validation, book)
     masking, scores = federation.masking, federation.scores
-    grid = grid_of(masking, noise_bound(federation, initial.size))
+    sampling = sampling_of(federation)
+    exchanged = sampling.exchanged(initial.size)
+    grid = grid_of(masking, noise_bound(federation, exchanged))
     terms = Terms(
         record=record,
         session=session,
@@ -103,7 +106,8 @@ def agreement_of(federation: Federation, deployment: Deployment, shelves: Shelve
         pool=int(federation.rewards.pool),
         epoch=federation.rewards.epoch,
         grouping=grouping_of(federation),
-        sketches=sketching_of(federation, initial.size),
+        exchanged=exchanged,
+        sketches=sketching_of(federation, exchanged),
         crossfit=is_private(federation),
         audited=federation.scores.pair_audits,
         turns=partial(turns_of, federation),
@@ -112,7 +116,8 @@ def agreement_of(federation: Federation, deployment: Deployment, shelves: Shelve
     used = frozenset({first, validation, scale} - {NOTHING})
     prologue = None if scale == NOTHING else _prologue(federation, terms, scale, net, shelves, book)
     robust = federation.robust
-    merging = Merging(grid, agreed_optimiser(federation), robust.rule, robust.byzantine, over_all(federation))
+    optimiser, over = agreed_optimiser(federation), over_all(federation)
+    merging = Merging(grid, optimiser, robust.rule, robust.byzantine, over, sampling)
     return Agreement(terms, RunMathematics(merging, net, rows), agreed, used, prologue)
 
 
@@ -139,6 +144,7 @@ def _prologue(
         record=tagged("peerage/statistics/genesis/1", terms.record),
         session=min(bound, default=NOTHING),
         initial=initial,
+        exchanged=0,
         ring=grid.ring,
         frac_bits=grid.frac_bits,
         clip=grid.clip,

@@ -64,6 +64,14 @@ def run(
     optimiser: Annotated[
         str | None, typer.Option(help="fedavg, momentum, nesterov, fedadam or fedyogi.  [default: nesterov]")
     ] = None,
+    compress: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOW",
+            help="What a round sends less of: none, u16 (16-bit ring), randk:F (a share F of the coordinates), "
+            "u16+randk:F.  [default: none]",
+        ),
+    ] = None,
     schedule: Annotated[
         str | None,
         typer.Option(
@@ -123,6 +131,7 @@ def run(
         "rewards.epoch": pay_every,
         "ledger.engine": ledger,
         "emissions.country": country,
+        **_compression(compress),
     }
     given = {key: value for key, value in settings.items() if value is not None}
     if resume and (given or federation or calibration):
@@ -156,6 +165,35 @@ def _energy(entry: str) -> dict[str, str]:
     if not (peer and sign and profile):
         raise InputError(f"--energy {entry}: say which peer and which profile, as in --energy peer-05=every:5")
     return {"peer": peer, "profile": profile}
+
+
+def _compression(how: str | None) -> dict[str, object]:
+    """The settings of the masks that --compress stands for; randk alone leaves the ring as the file has it."""
+    from peerage.config import MaskingSettings
+    from peerage.config_toml import NARROW_RING
+    from peerage_crypto.errors import InputError
+
+    if how is None:
+        return {}
+    default, wanted = MaskingSettings(), dict[str, object]()
+    if how == "none":
+        wanted = {name: getattr(default, name) for name in ("ring_bits", "frac_bits", "clip", "random_k")}
+    for part in how.split("+") if how != "none" else ():
+        kind, _, fraction = part.partition(":")
+        if part == "u16":
+            wanted |= {"ring_bits": 16, **NARROW_RING}
+        elif kind == "randk" and _is_share(fraction):
+            wanted["random_k"] = float(fraction)
+        else:
+            raise InputError(f"--compress {how}: say none, u16, randk:F with F above 0 and at most 1, or u16+randk:F")
+    return {f"masking.{name}": value for name, value in wanted.items()}
+
+
+def _is_share(text: str) -> bool:
+    try:
+        return 0 < float(text) <= 1
+    except ValueError:
+        return False
 
 
 def _report(root: Path, screen: "Screen") -> None:

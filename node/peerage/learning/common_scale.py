@@ -23,6 +23,7 @@ from peerage.learning.data_csv import (
 )
 from peerage.rounds.aggregation import Grid, split_sum
 from peerage.rounds.optimisers import FEDAVG
+from peerage.rounds.sampling import ALL
 from peerage_crypto.buckets import FLAT
 from peerage_crypto.digest import tagged
 from peerage_crypto.errors import InputError
@@ -69,7 +70,7 @@ def ground_of(training: Federation, columns: int) -> Federation:
 def rules_for(training: Rules) -> Rules:
     """One round, nothing scored, nothing paid."""
     flat = replace(training, optimiser=FEDAVG, rule="mean", byzantine=0, over=0, fedau=None)
-    return replace(flat, rounds=1, grid=GRID, pool=0)
+    return replace(flat, rounds=1, grid=GRID, pool=0, sampling=ALL)
 
 
 def outcome(engine: Engine) -> Standardiser:

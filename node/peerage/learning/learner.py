@@ -33,6 +33,7 @@ from peerage.learning.scoring import (
 from peerage.learning.threads import Choice, chosen, using
 from peerage.learning.trainer import draw_seed, evaluate, settings_of, train
 from peerage.rounds.grid import grid_of
+from peerage.rounds.sampling import only
 from peerage.validation import is_private
 from peerage_crypto.errors import InputError
 
@@ -258,19 +259,20 @@ class Learner:
 
     def _measure(self, task: Measure) -> Measured:
         gbar = path_gradient(self.model, task.base, task.step, self.rows.held_out, classes_alike=True)
-        return Measured(task.sid, gradient_units(steepened(gbar, task.slope), task.dither))
+        return Measured(task.sid, gradient_units(only(steepened(gbar, task.slope), task.kept), task.dither))
 
     def cross_score(self, task: Score) -> Scored:
         """The directions of private validation: from integers that all know, and so not behind any training."""
         assert task.sums is not None
-        g, exponent = cross_directions(task.sums, task.applied, task.seed, grid_of(self._federation.masking))
+        applied = [only(step, task.kept) for step in task.applied]
+        g, exponent = cross_directions(task.sums, applied, task.seed, grid_of(self._federation.masking))
         return Scored(task.sid, g, exponent, b"")
 
     def _score(self, task: Score) -> Scored:
         validation = self.rows.validation
         if validation is None:
-            return Scored(task.sid, np.zeros(task.base.size, np.int64), 0, b"")
+            return Scored(task.sid, np.zeros(only(task.base, task.kept).size, np.int64), 0, b"")
         gbar = steepened(path_gradient(self.model, task.base, task.step, validation), task.slope)
-        gbar = novel(gbar, task.applied)
+        gbar = novel(only(gbar, task.kept), [only(step, task.kept) for step in task.applied])
         g, exponent = integer_direction(gbar, task.seed, grid_of(self._federation.masking))
         return Scored(task.sid, g, exponent, b"")

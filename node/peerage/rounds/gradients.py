@@ -10,7 +10,7 @@ training does not wait for it.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from peerage import messages as m
@@ -74,13 +74,14 @@ def begin(s: RoundState, candidate: Candidate, base: Vector, path: Vector, slope
     if small:
         _unscored(s, candidate, small)
         return False
-    score = Score(candidate.sid, candidate.round, base, path, s.applied, proven.seed())
+    kept = s.rules.sampling.kept(candidate.parent)
+    score = Score(candidate.sid, candidate.round, base, path, s.applied, proven.seed(), kept=kept)
     gradients = s.gradients = Gradients(candidate, halves, score)
     if s.me in proven.u3:
         keys = s.closing.member.gradient_keys if s.closing and s.closing.member else {}
         if set(halves.members[halves.of(s.me)]) - {s.me} <= keys.keys():
             dither = tagged("peerage/dither/gradient/v1", s.dither(s.own.number), candidate.sid)
-            s.out += [Phase("score"), Measure(candidate.sid, candidate.round, base, path, dither, slope)]
+            s.out += [Phase("score"), Measure(candidate.sid, candidate.round, base, path, dither, slope, kept)]
         else:
             _give_up(s, gradients, "the keys of its session died with its earlier life")
     s.out.append(SetTimer(f"gradients:{candidate.sid.hex()}", s.rules.step_seconds / 3))
@@ -120,7 +121,7 @@ def on_gradient(s: RoundState, sender: bytes, message: m.Gradient) -> None:
         if known is not None:
             s.fault(sender, "it committed to two path gradients in one session")
             return
-        fault = crossfit.statement_fault(gradients.halves, s.parameters, statement, sender)
+        fault = crossfit.statement_fault(gradients.halves, s.exchanged, statement, sender)
         if fault:
             s.fault(sender, fault)
             return
@@ -181,8 +182,7 @@ def _maybe_add_up(s: RoundState, gradients: Gradients) -> None:
     if isinstance(sums, str):
         _unscored(s, gradients.candidate, sums)
         return
-    ask = gradients.score
-    s.out.append(Score(ask.sid, ask.round, ask.base, ask.step, ask.applied, ask.seed, sums))
+    s.out.append(replace(gradients.score, sums=sums))
 
 
 def on_asked(s: RoundState, sender: bytes, message: m.GradientAsked) -> None:

@@ -28,12 +28,36 @@ def grid_of(masking: MaskingSettings, noise_bound: int = 0) -> Grid:
 
 def check_masking(federation: Federation) -> None:
     """InputError when a sum of the planned peers could wrap, or when scores have no room beside it."""
+    _check_random_k(federation)
     if federation.exchange != "masked":
         return
     grid = grid_of(federation.masking)
     check_grid(grid, federation.peers)
     if federation.scores.openings == "round":
         check_scores(grid, 0)
+
+
+def _check_random_k(federation: Federation) -> None:
+    """InputError where a part of the update is not what the other setting was made for."""
+    fraction = federation.masking.random_k
+    if fraction == 1:
+        return
+    cases = (
+        (federation.exchange == "plain", "plain exchange sends whole models", 'exchange = "masked"'),
+        (
+            federation.training.scaffold,
+            "SCAFFOLD corrects by the mean of whole updates",
+            "training.scaffold = false",
+        ),
+        (
+            federation.privacy.noise > 0,
+            "what a round leaves out goes with a later one, and no privacy cost was worked out for that",
+            "privacy.noise = 0",
+        ),
+    )
+    for there, why, nearest in cases:
+        if there:
+            raise InputError(f"masking.random_k = {fraction:g}: {why}: choose {nearest}, or random_k = 1")
 
 
 def check_grid(grid: Grid, peers: int) -> None:

@@ -14,6 +14,7 @@ from peerage.rounds import recovery
 from peerage.rounds.aggregation import masked_input, update_of
 from peerage.rounds.leaving import run
 from peerage.rounds.results import tell
+from peerage.rounds.sampling import only
 from peerage.rounds.session_run import SessionRun
 from peerage.rounds.version import Status
 from peerage.scheduling.policies import own_scale
@@ -129,8 +130,9 @@ def _yields_to(s: RoundState, sid: bytes) -> bool:
 
 def _join(s: RoundState, plan: Plan, collector: sc.Collector | None) -> None:
     try:
-        scale = scale_of(s)
-        s.update = update_of(s.own.local, s.own.base, s.rules.grid, s.dither(s.own.number), scale)
+        scale, kept = scale_of(s), s.kept
+        local, base = only(s.own.local, kept), only(s.own.base, kept)
+        s.update = update_of(local, base, s.rules.grid, s.dither(s.own.number), scale)
     except ValueError as error:
         s.fault(s.me, f"no join: {error}")
         return

@@ -9,6 +9,7 @@ import numpy as np
 
 from peerage.robust.rules import combine
 from peerage.rounds.aggregation import Grid, in_parameters, mean_of, split_sum, sum_within_bounds
+from peerage.rounds.sampling import ALL, Sampling, spread
 from peerage_crypto.errors import InputError
 from peerage_ledger.judgement import Merged
 
@@ -30,6 +31,7 @@ class Merging:
     rule: str = "mean"
     byzantine: int = 0
     over: int = 0  # what scaled updates are divided by, present or not; 0: those present
+    sampling: Sampling = ALL
 
     def merge(
         self, parent: Standing, sums: Sequence[NDArray[np.unsignedinteger]], counts: Sequence[int], /
@@ -56,4 +58,5 @@ class Merging:
                 mean = in_parameters(combine(self.rule, updates, members_of, spare), self.grid)
             except InputError as error:
                 return str(error)
+        mean = spread(mean, self.sampling.kept(parent), parent.model.size)
         return Merged(*self.optimiser.follow(parent.model, parent.step, parent.state, mean, sum(counts)))

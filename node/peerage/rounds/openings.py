@@ -97,7 +97,7 @@ def _open_if_asked(s: RoundState) -> None:
     elif candidate.proven.halves is not None:  # made of integers that all know: there is nothing to be generous about
         _refuse(s, initiator, "the direction is not the one that the sums of the path gradients give")
     else:
-        s.out.append(FetchArtefact(initiator, directed.direction, 4 * s.parameters))
+        s.out.append(FetchArtefact(initiator, directed.direction, 4 * s.exchanged))
 
 
 def on_fetched(s: RoundState, artefact: bytes, blob: bytes) -> None:
@@ -108,7 +108,7 @@ def on_fetched(s: RoundState, artefact: bytes, blob: bytes) -> None:
     if s.directed.sid != s.candidate.sid or s.me not in s.candidate.proven.u3:
         return
     try:
-        theirs = direction_from(blob, s.parameters)
+        theirs = direction_from(blob, s.exchanged)
     except ValueError as error:
         s.fault(s.candidate.proven.roster.plan.initiator, str(error))
     else:

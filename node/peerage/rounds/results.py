@@ -359,7 +359,7 @@ def _adopt(s: RoundState, candidate: Candidate) -> None:
     slope = s.rules.optimiser.slope(s.head.state, candidate.state)
     step = (candidate.model.astype(np.float64) - s.head.model.astype(np.float64)).astype(np.float32)
     release(s, candidate.sid, proven)
-    consumed = s.own.sent_sid == candidate.sid and s.me in proven.u3
+    consumed, kept = s.own.sent_sid == candidate.sid and s.me in proven.u3, s.kept
     if consumed:
         s.learn_how_i_move()
     s.stand_on(candidate.model, step, consumed=consumed)
@@ -370,7 +370,9 @@ def _adopt(s: RoundState, candidate: Candidate) -> None:
         wait += gradients.DEADLINE_STEPS * s.rules.step_seconds
         opens = gradients.begin(s, candidate, base, path, slope)
     elif opens and (s.me in proven.u3 or initiates):
-        s.out.append(Score(candidate.sid, candidate.round, base, path, s.applied, proven.seed(), slope=slope))
+        s.out.append(
+            Score(candidate.sid, candidate.round, base, path, s.applied, proven.seed(), slope=slope, kept=kept)
+        )
     if opens and auditable(proven):
         wait += 2 * s.rules.step_seconds  # what draws pairs is waited for, and the keys
     wait = wait if opens or not initiates else 0.0  # nothing to wait for: the initiator closes at once

@@ -19,6 +19,7 @@ from peerage.rounds.aggregation import Grid, Metrics, Update, update_of
 from peerage.rounds.epochs import Books, Paid
 from peerage.rounds.membership import Membership
 from peerage.rounds.merging import Merging
+from peerage.rounds.sampling import ALL, Sampling
 from peerage.rounds.version import OwnVersion, Status
 from peerage_crypto.thresholds import colluders
 from peerage_ledger.records import Steps
@@ -77,6 +78,7 @@ class Rules:
     noise: Noise | None = None  # differential privacy: what each peer adds to its update
     batch: int = 1  # rounds that go to the ledger in one transaction
     epoch: int = 0  # rounds after which pay is settled; 0: once, when the run ends
+    sampling: Sampling = ALL
     least_roster_change: int = 1  # a roster differs from each earlier one by so many peers, or not at all
 
 
@@ -254,17 +256,27 @@ class RoundState:
     def merge(self) -> Merge:
         """The next model from a parent and proven sums; a sentence when a sum cannot be honest."""
         r = self.rules
-        return Merging(r.grid, r.optimiser, r.rule, r.byzantine, r.over).merge
+        return Merging(r.grid, r.optimiser, r.rule, r.byzantine, r.over, r.sampling).merge
 
     @property
     def parameters(self) -> int:
         return int(self.head.model.size)
 
     @property
+    def exchanged(self) -> int:
+        """Coordinates of an update that a round exchanges."""
+        return self.rules.sampling.exchanged(self.parameters)
+
+    @property
+    def kept(self) -> NDArray[np.int64] | None:
+        """Which of them the round after my head exchanges; None: all."""
+        return self.rules.sampling.kept(self.head)
+
+    @property
     def vector_bytes(self) -> int:
         """Length of a masked vector, and of the sum of a bucket."""
         grid = self.rules.grid
-        return grid.length(self.parameters) * grid.ring.word_bytes
+        return grid.length(self.exchanged) * grid.ring.word_bytes
 
     @property
     def sum_bytes(self) -> int:
@@ -334,10 +346,11 @@ class RoundState:
             self.own = replace(own, usual=optimiser.moved(self.head.state, own.usual, update))
 
     def stand_on(self, model: Vector, step: Vector, *, consumed: bool) -> None:
-        """Move my local work onto a new model; `consumed` says that the model contains what I sent."""
+        """Move my local work onto a child of my head; `consumed` says that its model contains what I sent."""
+        kept = self.kept if consumed else None
         if consumed and self.training_from is not None and self.own.sent is not None:
-            self.training_from = self.own.sent  # what runs now had started from work that the model contains
-        self.own = self.own.adopted(self.rules.optimiser.training_start(model, step), consumed=consumed)
+            self.training_from = self.own.contained(kept)  # what runs now had started from work that the model contains
+        self.own = self.own.adopted(self.rules.optimiser.training_start(model, step), consumed=consumed, kept=kept)
         self.save()
 
     def drop_session(self, why: str) -> None:

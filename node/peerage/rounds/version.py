@@ -13,6 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from peerage.rounds.aggregation import Metrics, carry_over
+from peerage.rounds.sampling import put
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,13 +66,19 @@ class OwnVersion:
     def spent(self) -> OwnVersion:
         return replace(self, status=Status.SPENT)
 
-    def adopted(self, base: Vector, *, consumed: bool) -> OwnVersion:
+    def contained(self, kept: NDArray[np.int64] | None) -> Vector:
+        """The model with no more of my work than an aggregate has that contains what I sent: of that work only what
+        its round exchanged (`kept`; None: all). What it has not exchanged goes with a later one.
+        """
+        return put(self.base, self.local if self.sent is None else self.sent, kept)
+
+    def adopted(self, base: Vector, *, consumed: bool, kept: NDArray[np.int64] | None = None) -> OwnVersion:
         """Stand on a new base: what the aggregate contains of my work is dropped, the rest moves along.
 
         A version that is still free stays free (a slow peer is never refused); any other is trained anew.
         """
-        contained = self.sent if consumed and self.sent is not None else self.local
-        local = carry_over(self.local, contained if consumed else self.base, base)
-        if self.status is Status.FREE and not (consumed and contained is self.local):
+        local = carry_over(self.local, self.contained(kept) if consumed else self.base, base)
+        merged = consumed and (self.sent is None or self.sent is self.local)
+        if self.status is Status.FREE and not merged:
             return replace(self, local=local, base=base, sid=b"")
         return replace(self, local=local, base=base, status=Status.TRAINING, sid=b"")
