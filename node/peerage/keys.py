@@ -58,6 +58,17 @@ def create_with_random_password(folder: Path, name: str) -> PeerKeys:
     return keys
 
 
+def keys_of_run(folder: Path, name: str, *, begun: bool) -> PeerKeys:
+    """Keys of a local run, made where there are none. Its launcher may have been killed while it made them: as long as
+    the run has not begun, nobody knows half-made ones, and they are made anew. InputError: begun, and they are gone.
+    """
+    if begun or password_file(folder, name).exists():
+        return load_keys(folder, name, read_password(password_file(folder, name)))
+    for path in (account_file(folder, name), curve_file(folder, name)):
+        path.unlink(missing_ok=True)
+    return create_with_random_password(folder, name)
+
+
 def create_keys(folder: Path, name: str, password: str, *, scrypt_n: int = SCRYPT_HUMAN_PASSWORD) -> PeerKeys:
     """Refuses to write over existing keys: with the account go its stake and its rewards."""
     for path in (account_file(folder, name), curve_file(folder, name)):

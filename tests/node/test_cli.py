@@ -63,6 +63,7 @@ def test_help_answers_in_half_a_second() -> None:
     "command",
     [
         "run",
+        "search",
         "node",
         "devnet",
         "deploy",

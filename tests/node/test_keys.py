@@ -44,6 +44,19 @@ def test_rotating_changes_the_transport_key_alone(tmp_path: Path) -> None:
     assert now.curve.public != old.curve.public
 
 
+def test_half_made_keys_are_made_anew_until_the_run_has_begun(tmp_path: Path) -> None:
+    whole = keys.keys_of_run(tmp_path, "a", begun=False)
+    assert keys.keys_of_run(tmp_path, "a", begun=False).account.address == whole.account.address
+    assert keys.keys_of_run(tmp_path, "a", begun=True).account.address == whole.account.address
+    (tmp_path / "a.password").unlink()
+    again = keys.keys_of_run(tmp_path, "a", begun=False)
+    assert again.account.address != whole.account.address
+    (tmp_path / "a.password").unlink()
+    with pytest.raises(InputError, match=r"a\.password"):
+        keys.keys_of_run(tmp_path, "a", begun=True)
+    assert (tmp_path / "a.json").exists()
+
+
 def test_two_peers_share_nothing(tmp_path: Path) -> None:
     a, b = (keys.create_with_random_password(tmp_path, name) for name in "ab")
     assert a.account.secret != b.account.secret

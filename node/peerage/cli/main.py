@@ -24,6 +24,7 @@ from peerage.cli import node as cli_node
 from peerage.cli import provenance as cli_provenance
 from peerage.cli import report as cli_report
 from peerage.cli import run as cli_run
+from peerage.cli import search as cli_search
 from peerage.cli import stake as cli_stake
 from peerage.cli import verify as cli_verify
 from peerage.cli import watch as cli_watch
@@ -57,6 +58,7 @@ def _peerage(
 
 
 cli_run.add_to(app)
+cli_search.add_to(app)
 cli_node.add_to(app)
 cli_chain.add_to(app)
 cli_audit.add_to(app)

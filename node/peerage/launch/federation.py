@@ -20,15 +20,7 @@ from msgspec.structs import replace as replace_struct
 from peerage.config import Federation
 from peerage.config_checks import check_federation
 from peerage.config_toml import load_federation, to_toml
-from peerage.keys import (
-    DEPLOYER,
-    account_file,
-    create_with_random_password,
-    load_account,
-    load_keys,
-    password_file,
-    read_password,
-)
+from peerage.keys import DEPLOYER, keys_of_run, load_account, password_file, read_password
 from peerage.launch.agree import agreed
 from peerage.launch.cast import Cast, announced, played
 from peerage.launch.chain_side import DevnetWatch, engine_sentence, open_chain, with_engine
@@ -93,7 +85,7 @@ def run_federation(federation: Federation, options: Options, screen: Screen) -> 
         for name, part in announced(federation).items():
             say(f"CAST: {name} {part}.")
         probing = stack.enter_context(_probe(federation.emissions.country))
-        accounts = _accounts(federation, run, options)
+        accounts = _accounts(federation, run)
         addresses = {name: account.address for name, account in accounts.items()}
         federation = with_addresses(federation, addresses)
         revive = float(os.environ.get(REVIVE_VARIABLE, "1"))
@@ -146,15 +138,10 @@ def _settle(federation: Federation, run: RunDir, options: Options) -> Federation
     return settled
 
 
-def _accounts(federation: Federation, run: RunDir, options: Options) -> "dict[str, Account]":
-    """Each peer's account; keys and their random passwords go to secrets/."""
-    accounts: dict[str, Account] = {}
-    for name in federation.peer_names():
-        if options.resume:
-            accounts[name] = load_keys(run.secrets, name, read_password(password_file(run.secrets, name))).account
-        else:
-            accounts[name] = create_with_random_password(run.secrets, name).account
-    return accounts
+def _accounts(federation: Federation, run: RunDir) -> "dict[str, Account]":
+    """Each peer's account; in secrets/ with random passwords. From deployment on the contracts know it."""
+    begun = run.deployment.exists()
+    return {name: keys_of_run(run.secrets, name, begun=begun).account for name in federation.peer_names()}
 
 
 def _deployer(federation: Federation, run: RunDir) -> "Account":
@@ -162,9 +149,7 @@ def _deployer(federation: Federation, run: RunDir) -> "Account":
     named = os.environ.get(KEYSTORE_VARIABLE)
     if named and "://" in federation.ledger.engine:
         return load_account(Path(named), read_password(None))
-    if account_file(run.secrets, DEPLOYER).exists():
-        return load_keys(run.secrets, DEPLOYER, read_password(password_file(run.secrets, DEPLOYER))).account
-    return create_with_random_password(run.secrets, DEPLOYER).account
+    return keys_of_run(run.secrets, DEPLOYER, begun=False).account  # an earlier session may have named the user's
 
 
 def _crew(
