@@ -162,12 +162,14 @@ class StoreSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 class TimingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Deadlines in seconds. `join`: how long fresh peers wait for those that are there and still train; `step`: each
-    step of a session; `stall`: without a result for so long, a session is left.
+    step of a session; `stall`: without a result for so long, a session is left. `open_at`: so many fresh peers wait for
+    nobody; 0: for all that are there.
     """
 
     join: _Seconds = 5.0
     step: _Seconds = 10.0
     stall: _Seconds = 20.0
+    open_at: _Natural = 0
 
 
 class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ from peerage.privacy.noise import check_privacy, smallest_honest_sum
 from peerage.regions import check_regions
 from peerage.robust.floors import check_robust
 from peerage_crypto.errors import InputError
-from peerage_crypto.thresholds import colluders, thresholds
+from peerage_crypto.thresholds import MIN_MASKED_PEERS, colluders, smallest_roster, thresholds
 
 FEW_PEERS = 4  # three and four are allowed with a visible warning
 
@@ -37,6 +37,7 @@ def check_federation(federation: Federation) -> tuple[str, ...]:
             f"the peers are {_span(federation)}"
         )
     _check_cast(federation)
+    _check_open_at(federation)
     check_masking(federation)
     check_optimising(federation)
     warnings += check_modelling(federation)
@@ -91,6 +92,33 @@ def _few_in_a_bucket(federation: Federation) -> tuple[str, ...]:
     c = colluders(federation.peers)
     worst = f"if all {c} colluding peers came into one, it would be a sum of {honest} honest peers"
     return (f"sums are revealed bucket by bucket: {worst}",)
+
+
+def _check_open_at(federation: Federation) -> None:
+    """A round that opens early must still be a legal one, and nothing else may need the peers that it leaves out."""
+    from peerage_crypto.crossfit import possible  # noqa: PLC0415 - brings numpy, as above
+
+    at, peers = federation.timing.open_at, federation.peers
+    if not at:
+        return
+    least = max(MIN_MASKED_PEERS, smallest_roster(peers))
+    if not least <= at <= peers:
+        raise InputError(
+            f"timing.open_at = {at}: a masked round of {peers} peers takes {least} to {peers}, or choose 0"
+        )
+    cases = (
+        (federation.exchange == "plain", "plain exchange has no roster to wait for"),
+        (federation.schedule.policy == "wait-for-all", "the schedule waits for all"),
+        (federation.privacy.least_roster_change > 1, "privacy.least_roster_change wants rosters that differ seldom"),
+        (federation.privacy.noise > 0, "with privacy.noise a small roster carries too little of it"),
+        (
+            federation.data.validation == "private" and not possible(at),
+            f"private validation scores no round of {at} peers",
+        ),
+    )
+    why = next((sentence for there, sentence in cases if there), "")
+    if why:
+        raise InputError(f"timing.open_at = {at}: {why}: choose open_at = 0")
 
 
 def _check_source(data: DataSettings) -> None:

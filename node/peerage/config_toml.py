@@ -39,6 +39,7 @@ LATER: Mapping[str, tuple[str, ...]] = {  # settings that older federations did 
     "model": ("kind", "steps", "norm"),
     "training": ("proximal", "scaffold", "logit_adjustment", "augment", "counts"),
     "rewards": ("green_bonus", "green_pool"),
+    "timing": ("open_at",),
 }
 
 S = TypeVar("S", bound=msgspec.Struct)

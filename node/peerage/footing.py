@@ -143,5 +143,6 @@ def rules_of(federation: Federation, parameters: int) -> Rules:
         over=over_all(federation),
         fedau=fedau_of(federation),
         sampling=sampling_of(federation),
+        open_at=timing.open_at,
         least_roster_change=federation.privacy.least_roster_change,
     )

@@ -49,3 +49,14 @@ def test_a_part_of_each_update_costs_as_much_less_as_it_is_smaller():
     assert (whole["bytes_a_round"], part["bytes_a_round"]) == (4 * 4810 + 48, 4 * 1203 + 48)
     assert 0.3 < part["final"]["mean"] < whole["final"]["mean"]
     assert part["bytes_to_target"] < whole["bytes_to_target"]
+
+
+def test_rounds_that_wait_for_nobody_are_more_in_the_same_time():
+    sizes = ("--seeds", "1", "--until", "22", "--only", "wait for all", "open_at = 8")
+    bench = (sys.executable, ROOT / "scripts" / "bench", "asynchrony", *sizes)
+    done = subprocess.run(bench, check=False, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    waiting, early = json.loads(done.stdout)["ours"].values()
+    assert early["rounds"]["mean"] > 5 * waiting["rounds"]["mean"]
+    assert early["final"]["mean"] > waiting["final"]["mean"] + 0.2
+    assert 1 <= early["rounds_of_the_slow"]["mean"] < early["rounds"]["mean"]

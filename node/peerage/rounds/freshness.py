@@ -65,14 +65,16 @@ def announce_if_new(s: RoundState) -> None:
 
 
 def maybe_open(s: RoundState, *, waited: bool) -> None:
-    """Open when everybody who is there is fresh and it is my turn, or when I have waited long enough for them."""
+    """Open when everybody who is there is fresh, or as many as wait for nobody, and it is my turn; or when I have
+    waited long enough for them.
+    """
     if s.session or not s.news().ready:
         return
     fresh = s.membership.fresh(s.head.record)
     if not s.membership.enough(fresh) or s.me not in fresh:
         return
-    everybody = s.membership.live() <= fresh and s.attempts == 0
-    if waited or (everybody and s.membership.turn(s.head.record, fresh) == s.me):
+    complete = s.membership.live() <= fresh or 0 < s.rules.open_at <= len(fresh)
+    if waited or (complete and s.attempts == 0 and s.membership.turn(s.head.record, fresh) == s.me):
         open_session(s, fresh)
 
 

@@ -79,6 +79,7 @@ class Rules:
     batch: int = 1  # rounds that go to the ledger in one transaction
     epoch: int = 0  # rounds after which pay is settled; 0: once, when the run ends
     sampling: Sampling = ALL
+    open_at: int = 0  # fresh peers that wait for nobody else; 0: all that are there are waited for
     least_roster_change: int = 1  # a roster differs from each earlier one by so many peers, or not at all
 
 
