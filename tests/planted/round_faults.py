@@ -455,7 +455,7 @@ FAULTS = (
         "dither, slope)]",
         AT_SAMPLING,
     ),
-    Fault("the last round draws coordinates", SAMPLING, "parent.record, parent.seed)", "parent.record)", AT_SAMPLING),
+    Fault("the last round draws coordinates", SAMPLING, 'v1", parent.seed)', 'v1")', AT_SAMPLING),
     Fault("a sum goes where it was taken", MERGING, "self.sampling.kept(parent), parent", "None, parent", AT_SAMPLING),
     # -- a peer that lost its disk
     Fault(

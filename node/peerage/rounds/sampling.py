@@ -39,12 +39,14 @@ class Sampling:
     def kept(self, parent: Standing) -> NDArray[np.int64] | None:
         """(k,) the coordinates of the round after `parent`, rising; None: all of them.
 
-        Each coordinate gets 64 bits of one SHAKE-256 stream, and the k lowest are in; of equal ones the first.
+        The seed is the randomness of the parent's session, to which its members were committed; its record would be
+        worse, because whoever writes it can try several. Each coordinate gets 64 bits of one SHAKE-256 stream, and the
+        k lowest are in; of equal ones the first.
         """
         size = parent.model.size
         if self.fraction >= 1:
             return None
-        key = tagged("peerage/random-k/v1", parent.record, parent.seed)
+        key = tagged("peerage/random-k/v1", parent.seed)
         lots = np.frombuffer(shake_256(key).digest(8 * size), "<u8")
         return np.sort(np.argsort(lots, kind="stable")[: self.exchanged(size)])
 
