@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS: Final = 0.05
 IDLE_SECONDS: Final = 0.25
-QUIET_LOOKS: Final = 20  # so often in a row without a new block or a wish: then half as often
+QUIET_LOOKS: Final = 20  # so often in a row without a new block or a wish: then half as often, and then a quarter
 _LONGEST_PAUSE: Final = 2.0
 
 
@@ -207,7 +207,7 @@ class ChainLedger:
         if self.pending():
             self._quiet = 0
             return min(self._idle, 0.1)
-        return self._idle * (2 if self._quiet >= QUIET_LOOKS else 1)
+        return self._idle * (1 << min(self._quiet // QUIET_LOOKS, 2))
 
     def _connect(self) -> None:
         rpc = connect(self._url, self._deployment.chain_id)

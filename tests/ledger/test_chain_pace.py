@@ -15,8 +15,10 @@ def pace(quiet: int, *, pending: int = 0, busy: bool = False) -> tuple[float, in
     return ChainLedger._pace(ledger), ledger._quiet
 
 
-@pytest.mark.parametrize(("quiet", "times"), [(0, 1), (QUIET_LOOKS - 1, 1), (QUIET_LOOKS, 2), (1000, 2)])
-def test_a_quiet_chain_is_asked_half_as_often(quiet: int, times: int) -> None:
+@pytest.mark.parametrize(
+    ("quiet", "times"), [(0, 1), (QUIET_LOOKS - 1, 1), (QUIET_LOOKS, 2), (2 * QUIET_LOOKS, 4), (1000, 4)]
+)
+def test_a_quiet_chain_is_asked_less_and_less(quiet: int, times: int) -> None:
     assert pace(quiet) == (times * IDLE_SECONDS, quiet)
 
 
