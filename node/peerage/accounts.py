@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, cast
 
 from eth_utils.address import to_checksum_address
 
-from peerage.emissions import EmissionsCsv, Meter, equal_reservation, parse_resolution, probe_from_json
+from peerage.emissions import (
+    EmissionsCsv,
+    Meter,
+    counters_of,
+    equal_reservation,
+    parse_resolution,
+    probe_from_json,
+)
 from peerage.metrics import MetricsLog, RoundMetrics
 from peerage.own_meter import OwnMeter
 from peerage.privacy.meter import RoundSeen
@@ -48,12 +55,16 @@ class Accounts:
         self.phase, self.note, self.round, self.version, self.earned = "wait", "", 0, 0, 0
         self.accuracy: float | None = None
         self._validates = federation.training.counts == "held-out"
+        probe, reserved = probe_from_json(Path(spec.host_probe).read_text()), equal_reservation(federation.peers)
+        devices, own_devices = counters_of(probe, reserved, alone=spec.alone)
         self._meter = Meter(
-            probe_from_json(Path(spec.host_probe).read_text()),
+            probe,
             me,
-            reserved_ppm=equal_reservation(federation.peers),
+            reserved_ppm=reserved,
             resolution_us=parse_resolution(federation.emissions.resolution),
             traffic=traffic,
+            gpu_uj=devices,
+            own_gpu_uj=own_devices,
         )
         self._emissions = EmissionsCsv(folder / "emissions.csv")
         self._metrics = MetricsLog(folder / "metrics.jsonl")

@@ -37,6 +37,7 @@ class PeerSpec(msgspec.Struct, frozen=True, kw_only=True):
     invitation: tuple[str, ...] = ()  # hex, as the register takes it; empty where the federation is open
     most_fee: int = MOST_FEE  # wei per gas: above it records wait
     threads: int = 1  # of a fine-tune; 0: measured
+    alone: bool = False  # on its host, among peers: of the devices it takes what its process kept busy
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -22,7 +22,7 @@ from peerage.emissions import (
     parse_resolution,
     probe_from_json,
 )
-from peerage.emissions.codecarbon_door import _listed_cpu, check_country, device_counter, probe_host
+from peerage.emissions.codecarbon_door import _listed_cpu, check_country, probe_host
 from peerage.emissions.counters import SystemCounters, busy_between
 from peerage.emissions.factors import NationalFactor, choose, co2e_ug
 from peerage.emissions.labels import Band
@@ -50,9 +50,8 @@ socket.socket.__init__ = refuse
 socket.create_connection = socket.getaddrinfo = refuse
 NAME = "socket.gethostname"  # asks the kernel
 sys.addaudithook(lambda name, args: refuse(name) if name.startswith("socket.") and name != NAME else None)
-from peerage.emissions.codecarbon_door import probe_host, gpu_counter
+from peerage.emissions.codecarbon_door import probe_host
 print(probe_host("fra").to_json())
-gpu_counter()
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr
@@ -63,19 +62,20 @@ gpu_counter()
     assert probe.tool.startswith("codecarbon 3")
 
 
-def test_peers_need_neither_codecarbon_nor_numpy_nor_torch_and_start_fast():
+def test_peers_need_neither_codecarbon_nor_numpy_nor_torch_and_load_little():
+    """What takes long is what is loaded: 39 modules when this was written. Seconds would be those of a busy machine."""
     script = """
-import sys, time
+import sys
 import msgspec  # which a peer loads anyway
-start = time.process_time()
+before = set(sys.modules)
 import peerage.emissions
-print(time.process_time() - start, [m for m in ("codecarbon", "numpy", "torch", "psutil", "web3") if m in sys.modules])
+heavy = ("codecarbon", "numpy", "torch", "psutil", "web3", "pynvml", "asyncio")
+print(len(set(sys.modules) - before), [m for m in heavy if m in sys.modules])
 """
-    runs = [
-        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True) for _ in range(3)
-    ]
-    assert all(run.stdout.endswith("[]\n") for run in runs)
-    assert min(float(run.stdout.split()[0]) for run in runs) < 0.05
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    count, heavy = done.stdout.split(maxsplit=1)
+    assert heavy == "[]\n"
+    assert int(count) < 80
 
 
 def test_a_probe_travels_as_json(probe):
@@ -224,17 +224,6 @@ def test_a_host_is_named_without_telling_its_name():
     assert facts.host_id() == facts.host_id()
     assert os.uname().nodename not in facts.host_id()
     assert len(json.loads(json.dumps(facts.host_id()))) == 16
-
-
-def test_gpu_counters_add_up_and_a_silent_device_keeps_its_last_value():
-    devices = [{"gpu_index": 0, "total_energy_consumption": 5}, {"gpu_index": 1, "total_energy_consumption": 2}]
-    read = device_counter(lambda: list(devices))
-    assert read() == 7000
-    devices[0] = {"gpu_index": 0, "total_energy_consumption": None}
-    devices[1] = {"gpu_index": 1, "total_energy_consumption": 3}
-    assert read() == 8000
-    assert device_counter(lambda: list(devices)) is None
-    assert device_counter(list) is None
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,22 @@ the whole.
 """
 
 import os
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from peerage.emissions.gpu import DeviceReading, GpuShare, gpu_share, nvml_reader
+sys.path.insert(0, str(Path(__file__).parent))
+
+from test_emissions_meter import FakeCounters, World, peer, probe_of
+
+from peerage.accounts import Accounts
+from peerage.config import Federation
+from peerage.emissions import HostMeter, Label, check_host, check_run, equal_reservation, gpu
+from peerage.emissions.attribution import PPM
+from peerage.emissions.gpu import DeviceReading, GpuShare, all_of, counters_of, devices_of, nvml_reader
+from peerage.status import PeerSpec
 
 JOULE = 1_000_000
 
@@ -109,6 +120,78 @@ def test_no_device_or_one_without_a_counter_is_none_at_all(driver):
     assert nvml_reader(driver) is None
 
 
-def test_this_host_says_what_it_has():
-    share = gpu_share(1_000_000)
-    assert share is None or share() >= 0
+@pytest.fixture
+def driver(monkeypatch):
+    """NVML as a host with one device has it."""
+    made = Driver()
+    monkeypatch.setattr(gpu, "import_module", lambda _: made)
+    monkeypatch.setattr(gpu, "_pids_are_ours", lambda: True)
+    return made
+
+
+def test_a_host_that_lists_no_device_is_not_asked(monkeypatch):
+    monkeypatch.setattr(gpu, "import_module", lambda _: pytest.fail("the driver was asked for"))
+    probe = probe_of(World())
+    assert devices_of(probe) is None
+    assert counters_of(probe, PPM, alone=True) == counters_of(probe, PPM, alone=False) == (None, None)
+
+
+def test_devices_add_up_and_a_silent_one_keeps_its_last_value():
+    read = readings(
+        [DeviceReading(5, {}), DeviceReading(2, {})],
+        [DeviceReading(None, {}), DeviceReading(3, {})],
+        [DeviceReading(9, {}), DeviceReading(3, {})],
+    )
+    total = all_of(read)
+    assert [total(), total()] == [8, 12]
+
+
+def test_a_lone_peer_takes_what_its_process_kept_busy(driver):
+    devices, own = counters_of(probe_of(World(), gpus=("a device",)), 100_000, alone=True)
+    assert devices is None
+    driver.millijoules, driver.samples = 1000, [sample(os.getpid(), 30, 1), sample(1, 10, 2)]
+    assert own() == 3 * JOULE // 4
+
+
+def test_peers_of_one_host_take_their_reservations_and_never_more_than_the_host(driver):
+    world = World()
+    probe = probe_of(world, gpus=("a device",))
+    host = HostMeter(probe, gpu_uj=devices_of(probe), counters=FakeCounters(world))
+    meters = []
+    for who in (1, 2, 3):
+        devices, own = counters_of(probe, equal_reservation(3), alone=False)
+        assert own is None
+        meters.append(peer(world, probe, who, of=3, gpu_uj=devices))
+    for round_ in range(4):
+        for who, meter in enumerate(meters, 1):  # each reads at a moment of its own
+            world.run(200_000, {who: 100_000})
+            driver.millijoules += 20_000 + 7 * round_ + who
+            meter.enter("train" if round_ % 2 else "wait")
+    records = [meter.close_round(1) for meter in meters]
+    told = host.close(records)
+    assert check_host(records, told) == ()
+    assert told.gpu_label is Label.MEASURED_COUNTER
+    assert {record.labels.gpu for record in records} == {Label.ATTRIBUTED}
+    used = [sum(row.gpu_uj for row in record.use) for record in records]
+    assert min(used) > 0.2 * told.host.gpu_uj
+    assert sum(used) <= told.host.gpu_uj == driver.millijoules * 1000
+    assert not list(check_run(records, [told]))
+
+
+def test_a_peer_process_wires_its_meter_to_the_devices(driver, tmp_path):
+    """What the process of a peer counts from its specification alone."""
+    world = World()
+    (tmp_path / "host.json").write_text(probe_of(world, gpus=("a device",), wall_us=1, mono_us=0).to_json())
+    (tmp_path / "peers" / "peer-01").mkdir(parents=True)
+    spec = PeerSpec(
+        name="peer-01", index=0, run_dir=str(tmp_path), secrets_dir="", password_file="", deployment="",
+        host_probe=str(tmp_path / "host.json"), alone=True,
+    )  # fmt: skip
+    accounts = Accounts(spec, Federation(peers=4), b"\x01" * 20, None, lambda: (0, 0))
+    accounts.enter("train")
+    driver.millijoules, driver.samples = 2, [sample(os.getpid(), 100, 1)]
+    accounts.enter("wait")
+    record = accounts.close_emissions(1)
+    accounts.close()
+    assert sum(row.gpu_uj for row in record.use) == 2000
+    assert record.labels.gpu is Label.ATTRIBUTED

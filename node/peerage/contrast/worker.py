@@ -20,7 +20,7 @@ import torch  # noqa: E402
 
 from peerage.config import Federation  # noqa: E402, TC001 - msgspec reads it
 from peerage.contrast.jobs import Alone, AloneTold, Job, Judge, JudgeTold  # noqa: E402
-from peerage.emissions import HostMeter, Meter, probe_from_json  # noqa: E402
+from peerage.emissions import HostMeter, Meter, devices_of, probe_from_json  # noqa: E402
 from peerage.emissions.attribution import PPM  # noqa: E402
 from peerage.learning.adam import adam  # noqa: E402
 from peerage.learning.baselines import POOLED  # noqa: E402
@@ -41,8 +41,8 @@ def alone(job: Alone) -> AloneTold:
     """Train in one place until the target or the last epoch, metered; the test rows are looked at after each."""
     federation = job.federation
     probe = probe_from_json(job.probe)
-    host = HostMeter(probe)
-    meter = Meter(probe, NOBODY, reserved_ppm=PPM)
+    host = HostMeter(probe, gpu_uj=devices_of(probe))
+    meter = Meter(probe, NOBODY, reserved_ppm=PPM, gpu_uj=devices_of(probe))
     splits = _splits(federation)
     rows = pooled_rows(federation, splits)
     net = _first(federation, splits.train)

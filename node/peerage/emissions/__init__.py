@@ -7,6 +7,7 @@ Auditor: `decode_record`, `decode_host_record`, `check_run`.
 from peerage.emissions.attribution import equal_reservation
 from peerage.emissions.checks import MARKED, EmissionFinding, check_host, check_peer, check_record, check_run
 from peerage.emissions.csv_log import EmissionsCsv
+from peerage.emissions.gpu import counters_of, devices_of
 from peerage.emissions.host import HostProbe, probe_from_json
 from peerage.emissions.host_meter import HostMeter
 from peerage.emissions.host_record import HostRecord, decode_host_record
@@ -37,8 +38,10 @@ __all__ = [
     "check_peer",
     "check_record",
     "check_run",
+    "counters_of",
     "decode_host_record",
     "decode_record",
+    "devices_of",
     "equal_reservation",
     "parse_resolution",
     "probe_from_json",

@@ -26,7 +26,7 @@ from peerage.emissions.rapl import package_zones
 from peerage_crypto.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
 _SOURCES: Final = ("fossil", "nuclear", "hydroelectricity", "wind", "solar", "biofuel")  # disjoint
 _WATTS: Final = re.compile(r"[1-9]\d{0,4}(\.\d{1,3})?")
@@ -109,34 +109,6 @@ def cloud_rows() -> tuple[list[dict[str, str]], str]:
         data: Any = DataSource()  # type: ignore[no-untyped-call]
         with Path(data.cloud_emissions_path).open(encoding="utf-8-sig", newline="") as file:
             return list(csv.DictReader(file)), f"codecarbon {version('codecarbon')}"
-
-
-def gpu_counter() -> Callable[[], int] | None:
-    """Microjoules of all of the host's GPUs since some start, or None where none can tell. For `HostMeter`."""
-    with _quiet():
-        devices = _devices()
-        return None if devices is None else device_counter(devices.get_gpu_details)
-
-
-def device_counter(details: Callable[[], list[dict[str, Any]]]) -> Callable[[], int] | None:
-    """Adds the devices' own counters (NVML: millijoules). A device that fails to answer keeps its last value; None when
-    one never answered, because part of the GPUs would pass for all of them.
-    """
-
-    def ask() -> dict[int, int]:
-        with _quiet():
-            found = {row["gpu_index"]: row["total_energy_consumption"] for row in details()}
-        return {index: round(value * 1000) for index, value in found.items() if value is not None}
-
-    last = ask()
-    if not last or len(last) != len(details()):
-        return None
-
-    def read() -> int:
-        last.update(ask())
-        return sum(last.values())
-
-    return read
 
 
 def _table() -> dict[str, NationalFactor]:

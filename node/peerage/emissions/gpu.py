@@ -15,9 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from peerage.emissions.attribution import PPM
+
+if TYPE_CHECKING:
+    from peerage.emissions.host import HostProbe
 
 # the inode of the first PID namespace, fixed in the kernel (include/linux/proc_ns.h)
 _FIRST_NAMESPACE: Final = "pid:[4026531836]"
@@ -103,10 +106,39 @@ def nvml_reader(nvml: Any = None, *, by_process: bool | None = None) -> Reader |
     return lambda: [one(index, handle) for index, handle in enumerate(handles)]
 
 
-def gpu_share(reserved_ppm: int) -> GpuShare | None:
-    """For `Meter(own_gpu_uj=...)`: this process's part, or None on a host without readable devices."""
-    read = nvml_reader()
-    return GpuShare(read, os.getpid(), reserved_ppm) if read else None
+Counter = Callable[[], int]
+
+
+def devices_of(probe: HostProbe) -> Counter | None:
+    """Microjoules of all of a host's devices since some start, or None where it lists none or none can tell."""
+    read = nvml_reader(by_process=False) if probe.gpus else None
+    return all_of(read) if read else None
+
+
+def all_of(read: Reader) -> Counter:
+    """The sum over devices; one that does not answer keeps its last value."""
+    last = [reading.energy_uj or 0 for reading in read()]
+
+    def total() -> int:
+        for index, reading in enumerate(read()[: len(last)]):
+            if reading.energy_uj is not None:
+                last[index] = reading.energy_uj
+        return sum(last)
+
+    return total
+
+
+def counters_of(probe: HostProbe, reserved_ppm: int, *, alone: bool) -> tuple[Counter | None, Counter | None]:
+    """For `Meter`: its `gpu_uj` and `own_gpu_uj`, of which one is None at least.
+
+    A peer that is alone on its host is charged for what its process kept busy. Peers of one launcher read the devices
+    at different moments, where shares of busy time could add up to more than the host used: they take the part that is
+    reserved for them.
+    """
+    if not alone:
+        return devices_of(probe), None
+    read = nvml_reader() if probe.gpus else None
+    return None, GpuShare(read, os.getpid(), reserved_ppm) if read else None
 
 
 def _pids_are_ours() -> bool:

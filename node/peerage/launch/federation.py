@@ -100,9 +100,9 @@ def run_federation(federation: Federation, options: Options, screen: Screen) -> 
         probe = _of_this_session(probing.result(), run)
         write_whole(run.host_probe, probe.to_json().encode())
         stack.callback(merge_into, run, federation.peer_names())
-        from peerage.emissions import HostMeter  # noqa: PLC0415 - after the slow starts are under way
+        from peerage.emissions import HostMeter, devices_of  # noqa: PLC0415 - after the slow starts are under way
 
-        meter = HostMeter(probe)
+        meter = HostMeter(probe, gpu_uj=devices_of(probe))
         crew = _crew(federation, addresses, run, options, launcher, log)
         try:
             with _stopped(crew, say):

@@ -110,6 +110,7 @@ def _prepare(settings: NodeFile, folder: Path, *, resume: bool) -> PeerSpec:
         invitation=tuple(blob.hex() for blob in invitation),
         most_fee=settings.most_fee_gwei * GWEI,
         threads=settings.threads,
+        alone=True,
     )
 
 
