@@ -42,6 +42,7 @@ Sums = Sequence["NDArray[np.unsignedinteger]"]  # of each bucket with survivors
 Merge = Callable[["Standing", Sums, Sequence[int]], "Merged | str"]  # parent, sums, members of each
 NO_STATE = np.zeros((0, 0), np.float32)
 
+Near = Callable[[bytes, int], frozenset[bytes]]  # plain exchange: whose models a peer may merge in its n-th merge
 Turns = tuple[Mapping[bytes, Fraction], ...]  # of each round: who may take part, and the scale of its update
 
 
@@ -64,6 +65,7 @@ class Federation:
     audited: bool = False  # random pairs show the keys of their masks; never where updates are sketched
     turns: Turns | None = None  # of each round from 1, where peers take turns
     whole: bool = False  # a round takes all registered peers or none
+    near: Near | None = None  # plain exchange: None where everybody may merge everybody
 
     @property
     def domain(self) -> bytes:

@@ -105,6 +105,8 @@ def judge_statements(federation: Federation, transcript_id: bytes, transcript: P
         peers.append(peer)
     if not peers or peers != sorted(set(peers)):
         return Fault("merge-updates", who, "its updates are none, or not one a peer in the order of addresses")
+    if federation.near is not None and not set(peers) <= federation.near(who, body.merge) | {who}:
+        return Fault("merge-neighbours", who, "it merged the model of a peer that is no neighbour of its own")
     wrong = _wrong_parents(federation, body)
     if wrong:
         return Fault("merge-parents", who, wrong)

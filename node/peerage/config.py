@@ -94,6 +94,13 @@ class MergeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """`rule`: how updates are weighed. `optimiser`: what becomes of their mean (docs/patterns.md)."""
 
     rule: Literal["fedavg"] = "fedavg"
+    graph: Annotated[
+        str,
+        Meta(
+            pattern=r"^(all|ring|line|star|pairs|regular:[1-9][0-9]{0,2}|sample:[1-9][0-9]{0,2}|random:0?\.[0-9]{1,6})$",
+            description="all, ring, line, star, regular:K, random:P with P below 1, sample:S or pairs",
+        ),
+    ] = "all"  # plain exchange: whose models a peer merges
     momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.9  # beta1; fedavg has none
     optimiser: MergeOptimiser = "nesterov"
     learning_rate: Annotated[float, Meta(ge=0, le=1000)] = 0.0  # of the merge; 0: 1, adaptive optimisers 0.1

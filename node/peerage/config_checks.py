@@ -17,6 +17,7 @@ def check_federation(federation: Federation) -> tuple[str, ...]:
 
     Ranges of single fields are the types' business; this looks at fields together.
     """
+    from peerage.plain.topology import check_topology  # noqa: PLC0415 - brings numpy, as the next
     from peerage.rounds.grid import check_masking  # noqa: PLC0415 - brings numpy, which reading a setting does not need
     from peerage.schedule import check_schedule  # noqa: PLC0415 - the commands that need no setting stay quick
     from peerage.sketching import check_sketching  # noqa: PLC0415 - the same
@@ -39,6 +40,7 @@ def check_federation(federation: Federation) -> tuple[str, ...]:
     _check_cast(federation)
     _check_open_at(federation)
     check_masking(federation)
+    check_topology(federation)
     check_optimising(federation)
     warnings += check_modelling(federation)
     check_regions(federation)

@@ -34,7 +34,7 @@ NARROW_RING: Mapping[str, object] = {
 LISTS: Mapping[str, type[msgspec.Struct]] = {"regions": Region, "energy": Energy, "cast": Part}  # written as [[name]]
 
 LATER: Mapping[str, tuple[str, ...]] = {  # settings that older federations did not have
-    "merge": ("optimiser", "learning_rate", "beta2", "tau"),
+    "merge": ("graph", "optimiser", "learning_rate", "beta2", "tau"),
     "masking": ("random_k",),
     "model": ("kind", "steps", "norm"),
     "training": ("proximal", "scaffold", "logit_adjustment", "augment", "counts"),

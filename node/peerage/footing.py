@@ -8,6 +8,7 @@ from peerage.config_toml import federation_hash
 from peerage.greeting import Greeting
 from peerage.keys import random_secret
 from peerage.learning.learner import validation_blob
+from peerage.plain.topology import near_of
 from peerage.privacy.noise import noise_bound, noise_of
 from peerage.regions import grouping_of
 from peerage.rounds.aggregation import canonical
@@ -80,6 +81,7 @@ def ground_of(
         audited=federation.scores.pair_audits,
         turns=turns_of(federation, registered),
         whole=whole_rosters(federation),
+        near=near_of(federation, registered),
     )
 
 

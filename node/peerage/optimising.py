@@ -19,6 +19,8 @@ def learning_words(federation: Federation) -> str:
     training, said = federation.training, [optimiser_words(federation.merge)]
     if training.scaffold:
         said.append("SCAFFOLD")
+    if federation.merge.graph != "all":
+        said.append(f"graph {federation.merge.graph}")
     if federation.masking.random_k < 1:
         said.append(f"{100 * federation.masking.random_k:.3g} % of the coordinates a round")
     if training.proximal:

@@ -60,3 +60,15 @@ def test_rounds_that_wait_for_nobody_are_more_in_the_same_time():
     assert early["rounds"]["mean"] > 5 * waiting["rounds"]["mean"]
     assert early["final"]["mean"] > waiting["final"]["mean"] + 0.2
     assert 1 <= early["rounds_of_the_slow"]["mean"] < early["rounds"]["mean"]
+
+
+def test_the_more_neighbours_the_closer_the_models():
+    sizes = ("--seeds", "1", "--rounds", "4", "--peers", "6", "--partitions", "dirichlet:0.5", "--only", "all", "ring")
+    bench = (sys.executable, ROOT / "scripts" / "bench", "topologies", *sizes)
+    done = subprocess.run(bench, check=False, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    all_, ring = found["ours"]["dirichlet:0.5"].values()
+    assert all_["apart"]["mean"] < 1e-6 < ring["apart"]["mean"]
+    assert ring["megabytes"]["mean"] * 5 == all_["megabytes"]["mean"] * 2
+    assert found["settings"]["spectral_gap"] == {"all": 1.0, "ring": 0.333333}

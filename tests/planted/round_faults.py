@@ -32,6 +32,7 @@ AT_EPOCHS = (T + "epochs.py",)
 AT_PLAIN = (T + "plain.py",)
 AT_LEAVES = (HERE, T + "leaves.py")
 AT_RULES = (T + "robust_plain.py",)
+AT_GRAPHS = (T + "topology.py",)
 SAMPLING, AT_SAMPLING = ROUNDS + "sampling.py", (T + "sampling.py",)
 
 FAULTS = (
@@ -454,6 +455,21 @@ FAULTS = (
         "dither, slope, kept)]",
         "dither, slope)]",
         AT_SAMPLING,
+    ),
+    Fault(
+        "models of neighbours only",
+        "ledger/peerage_ledger/plain_judgement.py",
+        "if federation.near is not None and not set(peers)",
+        "if False and not set(peers)",
+        AT_GRAPHS,
+    ),
+    Fault("a graph in one piece", PLAIN + "topology.py", "if len(reached) < topology.peers:", "if False:", AT_GRAPHS),
+    Fault(
+        "a peer pulls from its neighbours",
+        PLAIN + "others.py",
+        "return (self.registered & near)",
+        "return self.registered",
+        AT_GRAPHS,
     ),
     Fault("the last round draws coordinates", SAMPLING, 'v1", parent.seed)', 'v1")', AT_SAMPLING),
     Fault("a sum goes where it was taken", MERGING, "self.sampling.kept(parent), parent", "None, parent", AT_SAMPLING),

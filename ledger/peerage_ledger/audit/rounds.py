@@ -184,6 +184,7 @@ def ground_of(case: CaseFile, registered: frozenset[bytes]) -> Federation:
         audited=terms.audited,
         turns=terms.turns(registered),
         whole=terms.whole,
+        near=terms.near(registered),
     )
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from peerage_ledger.archive.reader import ChainArchive
     from peerage_ledger.audit.told import Memory
     from peerage_ledger.deployment import Deployment
-    from peerage_ledger.judgement import Judged, Merge, Standing, Turns
+    from peerage_ledger.judgement import Judged, Merge, Near, Standing, Turns
     from peerage_ledger.plain_judgement import Mean
 
     Vector = NDArray[np.float32]
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 def no_turns(_: frozenset[bytes]) -> Turns | None:
     """Everybody takes part in each round."""
+    return None
+
+
+def no_graph(_: frozenset[bytes]) -> Near | None:
+    """Everybody merges everybody."""
     return None
 
 
@@ -56,6 +61,7 @@ class Terms:
     turns: Callable[[frozenset[bytes]], Turns | None] = no_turns  # by round, of the registered peers
     whole: bool = False  # a round takes all registered peers or none
     exchanged: int = 0
+    near: Callable[[frozenset[bytes]], Near | None] = no_graph  # plain exchange: whose models are merged
 
     @property
     def size(self) -> int:

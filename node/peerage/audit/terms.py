@@ -21,6 +21,7 @@ from peerage.learning.data_csv import STATISTICS_FRAC_BITS, Schema, standardiser
 from peerage.learning.learner import rows_of, validation_blob
 from peerage.learning.model import from_canonical, layout, layout_hash, size, to_vector
 from peerage.learning.parts import frozen_digest
+from peerage.plain.topology import near_of
 from peerage.privacy.noise import noise_bound
 from peerage.regions import grouping_of
 from peerage.rounds.aggregation import canonical, split_sum
@@ -36,7 +37,7 @@ from peerage_crypto.digest import sha256, tagged
 from peerage_crypto.errors import InputError
 from peerage_crypto.fixedpoint import dequantise
 from peerage_crypto.plain_statements import exchange_id
-from peerage_ledger.audit.terms import Prologue, Terms, no_turns
+from peerage_ledger.audit.terms import Prologue, Terms, no_graph, no_turns
 from peerage_ledger.judgement import session_terms
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def agreement_of(federation: Federation, deployment: Deployment, shelves: Shelve
         audited=federation.scores.pair_audits,
         turns=partial(turns_of, federation),
         whole=whole_rosters(federation),
+        near=partial(near_of, federation),
     )
     used = frozenset({first, validation, scale} - {NOTHING})
     prologue = None if scale == NOTHING else _prologue(federation, terms, scale, net, shelves, book)
@@ -155,6 +157,7 @@ def _prologue(
         crossfit=False,
         audited=False,
         turns=no_turns,
+        near=no_graph,
         whole=False,
     )
 

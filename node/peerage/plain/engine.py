@@ -219,6 +219,8 @@ class PlainEngine:
     def _announce(self) -> None:
         self.stage, self._idle_looks, self._lean_looks = Stage.WAITING, 0, 0
         self.others.idle.clear()
+        if self.federation.near is not None:
+            self.others.near = self.federation.near(self.me, self.head.round + 1)
         self._out += [Broadcast(self._news()), SetTimer("merge", self.rules.patience)]
         self._maybe_merge()
 
@@ -300,7 +302,7 @@ class PlainEngine:
         fresh = self._fresh()
         if self.others.awaited(fresh):
             return
-        if fresh:
+        if fresh or (self.federation.near is not None and self._mine()):  # who has no neighbour left merges alone
             self._pull(fresh)
         elif not self.others.gone | self.others.convicted:
             self._leave("all others have made their last merge, and it is contained in mine")
@@ -465,7 +467,8 @@ class PlainEngine:
 
     def _progress(self, judged: PlainJudged) -> Progress:
         members = judged.participants.peers
-        missing = tuple(sorted(self.federation.registered - set(members)))
+        due = self.federation.registered if self.others.near is None else self.others.near
+        missing = tuple(sorted(due - set(members)))
         accuracy = self.own.correct * 1_000_000 // self.own.examples if self.own.examples else 0
         return Progress(judged.body.merge, members, missing, {}, judged.body.aggregate, accuracy)
 

@@ -22,6 +22,7 @@ class Others:
 
     me: bytes
     registered: frozenset[bytes]
+    near: frozenset[bytes] | None = None  # whose models the merge at hand may take; None: everybody's
     news: dict[bytes, list[PlainNews]] = field(default_factory=dict)
     gone: set[bytes] = field(default_factory=set[bytes])
     convicted: set[bytes] = field(default_factory=set[bytes])
@@ -71,7 +72,8 @@ class Others:
 
     def live(self) -> frozenset[bytes]:
         """Everybody else who is not known to be gone; a peer never heard of counts as on its way."""
-        return self.registered - self.gone - self.convicted - {self.me}
+        near = self.registered if self.near is None else self.near
+        return (self.registered & near) - self.gone - self.convicted - {self.me}
 
     def fresh(self, merged: Mapping[bytes, int], mine: int) -> dict[bytes, PlainNews]:
         """BrainTorrent's test: whose version is newer than what I have merged, and which of its versions to pull.
