@@ -111,6 +111,7 @@ MEANINGS: Final[dict[str, str]] = {
     "merge-record": "the chain's record of a merge is not what its transcript gives",
     "merge-signature": "a merge is not signed by its peer",
     "merge-updates": "a merge's updates are none, or not one a peer",
+    "merge-neighbours": "a merge holds the model of a peer that the graph makes no neighbour of its maker",
     "merge-parents": "a merge names wrong parents",
     "merge-parent-missing": "a merge's parent cannot be found",
     "merge-order": "a merge does not follow from its peer's merge before",

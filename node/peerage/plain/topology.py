@@ -12,7 +12,7 @@ step (Lian et al. 2017, arXiv 1705.09056) with the weights 1 / (degree + 1).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -110,11 +110,12 @@ def topology_of(federation: Federation) -> Topology | None:
 
 
 def near_of(federation: Federation, registered: frozenset[bytes]) -> Near | None:
-    """Whose models a peer may merge, by address."""
-    topology = topology_of(federation)
-    if topology is None:
+    """Whose models a peer may merge, by address. InputError: so many as are registered have no such graph."""
+    agreed = topology_of(federation)
+    if agreed is None:
         return None
     order = sorted(registered)
+    topology = replace(agreed, peers=len(order))
     places = {peer: place for place, peer in enumerate(order)}
     fixed: Mapping[bytes, frozenset[bytes]] = (
         {} if topology.dynamic else {p: frozenset(order[v] for v in topology.neighbours(places[p], 1)) for p in order}
