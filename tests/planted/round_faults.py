@@ -641,8 +641,8 @@ FAULTS = (
     Fault(
         "who is gone or convicted is not live",
         PLAIN + "others.py",
-        "self.registered - self.gone - self.convicted - {self.me}",
-        "self.registered - self.gone - {self.me}",
+        "(self.registered & near) - self.gone - self.convicted - {self.me}",
+        "(self.registered & near) - self.gone - {self.me}",
         AT_PLAIN,
     ),
     Fault(
