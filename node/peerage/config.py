@@ -11,8 +11,8 @@ from msgspec import Meta, Struct
 Exchange = Literal["masked", "plain"]
 RobustRule = Literal["mean", "median", "trimmed-mean", "krum", "multi-krum", "geometric-median", "local-reference"]
 MergeOptimiser = Literal["fedavg", "momentum", "nesterov", "fedadam", "fedyogi"]
-Augment = Literal["none", "oversample", "mixup", "shifts"]
-ModelKind = Literal["perceptron", "linear", "cnn", "gru", "transformer", "embedding"]
+Augment = Literal["none", "oversample", "mixup", "shifts", "generated"]
+ModelKind = Literal["perceptron", "linear", "cnn", "gru", "transformer", "embedding", "generator"]
 Behaviour = Annotated[
     str,
     Meta(
@@ -75,7 +75,8 @@ class TrainSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     proximal: Annotated[float, Meta(ge=0, le=1000)] = 0.0  # mu of FedProx; 0: none
     scaffold: bool = False  # each peer corrects its steps by how it differs from the mean (docs/patterns.md)
     logit_adjustment: Annotated[float, Meta(ge=0, le=10)] = 0.0  # tau, by own label counts; 0: none
-    augment: Augment = "none"  # each own label alike; copies mixed within it, or pictures moved
+    augment: Augment = "none"  # each own label alike; copies mixed within it, or pictures moved; or drawn rows
+    generator: str = ""  # augment = "generated": the run directory or safetensors file of model.kind = "generator"
     counts: Literal["training", "held-out"] = "training"  # the rows of which hits are summed under the masks
     head_epochs: _Natural = 0  # model.local: first so many for what stays, then `epochs` for the rest; 0: together
     function: str = ""  # module:function(model, rows, settings, seed) that fine-tunes in place; empty: plain SGD

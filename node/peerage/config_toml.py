@@ -37,7 +37,7 @@ LATER: Mapping[str, tuple[str, ...]] = {  # settings that older federations did 
     "merge": ("graph", "optimiser", "learning_rate", "beta2", "tau"),
     "masking": ("random_k",),
     "model": ("kind", "steps", "norm"),
-    "training": ("proximal", "scaffold", "logit_adjustment", "augment", "counts"),
+    "training": ("proximal", "scaffold", "logit_adjustment", "augment", "generator", "counts"),
     "rewards": ("green_bonus", "green_pool"),
     "timing": ("open_at",),
 }

@@ -13,6 +13,7 @@ NAMES = {
     "cnn": "two convolutions and one hidden layer of {hidden} (norm: {norm})",
     "gru": "gated recurrent unit of {hidden}",
     "transformer": "transformer encoder of width {hidden}",
+    "generator": "conditional generator (a normal distribution of low rank for each class)",
     "embedding": "learnt vectors of categories and one hidden layer of {hidden}",
 }
 
@@ -81,6 +82,20 @@ def _check_balancing(federation: Federation) -> None:
         raise InputError(
             f"training.{used[0]} belongs to the built-in training, and training.function takes its place: "
             "leave one of them out"
+        )
+    if used and federation.model.kind == "generator":
+        raise InputError(
+            f"training.{used[0]} corrects what a classifier learns from unlike labels, and a generator learns each "
+            "class by itself: leave it out"
+        )
+    if training.generator and training.augment != "generated":
+        raise InputError(
+            f'training.generator draws no row with augment = "{training.augment}": choose augment = "generated"'
+        )
+    if training.augment == "generated" and not training.generator:
+        raise InputError(
+            'training.augment = "generated" needs a generator: run with model.kind = "generator" first, and name that '
+            "run's directory as training.generator"
         )
     if training.counts == "held-out" and (federation.exchange == "plain" or federation.privacy.noise):
         why = "with noise no count leaves a peer" if federation.privacy.noise else "in plain exchange it weighs a merge"

@@ -6,18 +6,20 @@ process (its dynamic part: idle power belongs to whoever else uses the host mean
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.patterns import accuracies, settings, walls_of
+from benchmarks.patterns import accuracies, learnt, settings, walls_of
 from benchmarks.result import Result, say
 
 if TYPE_CHECKING:
     import argparse
 
-    from peerage.config import Federation
     from peerage.emissions import HostProbe
 
+GENERATOR_ROUNDS = 5
 BASES = {"plain averaging": '[merge]\noptimiser = "fedavg"\n[training]\n', "default": "[training]\n"}
 METHODS = {
     "nothing": "",
@@ -27,6 +29,8 @@ METHODS = {
     "both": 'logit_adjustment = 1.0\naugment = "oversample"\n',
     "mixup": 'augment = "mixup"\n',
     "shifts": 'augment = "shifts"\n',
+    "generated": 'augment = "generated"\ngenerator = "{generator}"\n',
+    "generator": '[model]\nkind = "generator"\n',
 }
 
 
@@ -47,14 +51,14 @@ def measure(args: argparse.Namespace) -> Result:
 
     torch.set_num_threads(1)
     probe = probe_host()
-    methods = {name: METHODS[name] for name in ("nothing", *(args.only or METHODS))}
+    methods = {name: METHODS[name] for name in dict.fromkeys(("nothing", *(args.only or METHODS)))}
     ours: dict[str, Any] = {}
     ratios: dict[str, float] = {}
     for base, head in BASES.items():
         found: dict[str, list[tuple[list[float], float]]] = {name: [] for name in methods}
         for seed in range(args.seeds):
             for name, lines in methods.items():
-                found[name].append(played(settings(head + lines, args.peers, args.rounds, args.partition, seed), probe))
+                found[name].append(played(head + lines, args, seed, probe))
             told = ", ".join(f"{name} {100 * runs[-1][0][-1]:.1f}" for name, runs in found.items())
             say(f"heterogeneity: {base}, seed {seed}: {told}")
         ours[base] = {name: figures(runs, found["nothing"]) for name, runs in found.items()}
@@ -83,15 +87,29 @@ def measure(args: argparse.Namespace) -> Result:
     )
 
 
-def played(federation: Federation, probe: HostProbe) -> tuple[list[float], float]:
-    """(accuracy after each round, dynamic joules)."""
+def played(lines: str, args: argparse.Namespace, seed: int, probe: HostProbe) -> tuple[list[float], float]:
+    """(accuracy after each round, dynamic joules); with those of the generator where a run draws from one."""
     from peerage.contrast.amounts import metered
     from peerage.emissions import Meter
 
     meter = Meter(probe, bytes(20), reserved_ppm=1_000_000)
     meter.enter("train")
-    curve = accuracies(federation)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.safetensors"
+        if "{generator}" in lines:
+            write_generator(file, args, seed)
+        told = lines.replace("{generator}", str(file))
+        curve = accuracies(settings(told, args.peers, args.rounds, args.partition, seed))
     return curve, metered([meter.close_round(1)]).cpu_dyn.uj / 1e6
+
+
+def write_generator(file: Path, args: argparse.Namespace, seed: int) -> None:
+    """The model of a federation of the same peers that ran before, by plain averaging."""
+    from peerage.learning.model import layout, save_safetensors, to_vector
+
+    lines = BASES["plain averaging"] + METHODS["generator"]
+    _, model = learnt(settings(lines, args.peers, GENERATOR_ROUNDS, args.partition, seed))
+    save_safetensors(file, layout(model), to_vector(model))
 
 
 def figures(runs: list[tuple[list[float], float]], without: list[tuple[list[float], float]]) -> dict[str, Any]:

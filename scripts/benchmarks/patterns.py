@@ -142,14 +142,14 @@ def settings(lines: str, peers: int, rounds: int, spec: str, seed: int, source: 
 
 def site(federation: Federation) -> tuple[Splits, list[Dataset], nn.Module]:
     """The rows, each peer's part of them, and the first model."""
+    from peerage.learning.architectures import first_model
     from peerage.learning.data import load
-    from peerage.learning.model import build
     from peerage.learning.partitions import partition
 
     data, seed = federation.data, federation.seed
     splits = load(data.source, seed, data_dir=data.data_dir)
     drawn = partition(splits.train.labels, data.partition, federation.peers, seed)
-    model = build(splits.train.input_shape, len(splits.train.classes), seed, hidden=federation.model.hidden)
+    model = first_model(federation, splits.train.input_shape, len(splits.train.classes))
     return splits, [splits.train.take(rows) for rows in drawn], model
 
 
@@ -166,10 +166,17 @@ def plain(federation: Federation) -> Federation:
 
 def accuracies(federation: Federation) -> list[float]:
     """Test accuracy of the common model after each round."""
+    return learnt(federation)[0]
+
+
+def learnt(federation: Federation) -> tuple[list[float], nn.Module]:
+    """Test accuracy of the common model after each round, and the last one."""
     from dataclasses import replace
+    from pathlib import Path
 
     import numpy as np
 
+    from peerage.learning.generator import load_generator
     from peerage.learning.model import from_vector, to_vector
     from peerage.learning.trainer import draw_seed, evaluate, settings_of, train
     from peerage.rounds.aggregation import masked_input, metrics, update_of
@@ -183,6 +190,8 @@ def accuracies(federation: Federation) -> list[float]:
     seed = federation.seed
     splits, parts, model = site(federation)
     settings, grid = settings_of(federation.training), grid_of(federation.masking)
+    if federation.training.generator:
+        settings = replace(settings, generator=load_generator(Path(federation.training.generator), splits.train))
     optimiser, sampling = agreed_optimiser(federation), sampling_of(federation)
     waiting = [np.zeros(to_vector(model).size, np.float32) for _ in parts]  # what no round has exchanged yet
     usual: list[np.ndarray | None] = [None] * len(parts)
@@ -211,7 +220,7 @@ def accuracies(federation: Federation) -> list[float]:
         standing = replace(standing, model=merged.model, step=step, state=merged.state, seed=seed_of_round)
         from_vector(model, merged.model)
         told.append(evaluate(model, splits.test).accuracy)
-    return told
+    return told, model
 
 
 def walls_of(federation: Federation) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The gas table of contracts/docs/RoundLedger.md is what contracts/test/Gas.t.sol measured."""
+"""The gas table of contracts/docs/RoundLedger.md is what contracts/test/gas/RoundLedger.t.sol measured."""
 
 import json
 import re

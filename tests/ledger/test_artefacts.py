@@ -150,7 +150,7 @@ def test_what_forge_refuses_ends_a_step():
     """The launcher of the package ends with 0 whatever forge says; ours passes its status on."""
     contracts = ROOT / "contracts"
     for step in json.loads((contracts / "package.json").read_text())["scripts"].values():
-        calls = step.replace("FORGE_SNAPSHOT_CHECK=false ", "").split(" && ")
+        calls = [re.sub(r"^([A-Z_]+=\w+ )+", "", call) for call in step.split(" && ")]
         assert all(call.startswith("forge-wrapper/forge ") for call in calls)
     for arguments, status in ((["--version"], 0), (["no-such-command"], 2)):
         done = subprocess.run(["forge-wrapper/forge", *arguments], check=False, cwd=contracts, capture_output=True)

@@ -96,8 +96,8 @@ def work_dropped(patch: Patch) -> None:
     """A slow peer's free version is not carried over to the next model."""
     real = OwnVersion.adopted
 
-    def adopted(self: OwnVersion, base: Any, *, consumed: bool) -> OwnVersion:
-        return replace(real(self, base, consumed=consumed), local=base.copy())
+    def adopted(self: OwnVersion, base: Any, **how: Any) -> OwnVersion:
+        return replace(real(self, base, **how), local=base.copy())
 
     patch.setattr(OwnVersion, "adopted", adopted)
 
@@ -106,8 +106,8 @@ def merged_again(patch: Patch) -> None:
     """A version that a model contains stays free: it would go into the next sum too."""
     real = OwnVersion.adopted
 
-    def adopted(self: OwnVersion, base: Any, *, consumed: bool) -> OwnVersion:
-        after = real(self, base, consumed=consumed)
+    def adopted(self: OwnVersion, base: Any, *, consumed: bool, **how: Any) -> OwnVersion:
+        after = real(self, base, consumed=consumed, **how)
         return replace(after, status=Status.FREE) if consumed else after
 
     patch.setattr(OwnVersion, "adopted", adopted)

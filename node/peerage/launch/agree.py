@@ -32,7 +32,11 @@ def agreed(federation: Federation) -> Federation:
         start=_model_file("model.start", federation.model.start),
         base=_model_file("model.base", federation.model.base),
     )
-    training = replace(federation.training, function=_file_factory(federation.training.function))
+    training = replace(
+        federation.training,
+        function=_file_factory(federation.training.function),
+        generator=_model_file("training.generator", federation.training.generator),
+    )
     return replace(federation, data=data, model=model, training=training, cast=cast)
 
 

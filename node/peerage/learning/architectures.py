@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from peerage.learning.data_csv import Schema
+from peerage.learning.generator import Generator
 from peerage.learning.model import build, from_vector, layout, load_safetensors, perceptron, shared_entries
 from peerage.learning.parts import divide
 from peerage.optimising import ADAPTIVE
@@ -79,6 +80,8 @@ def _of_kind(settings: ModelSettings, input_shape: Shape, classes: int, columns:
                     'model.kind = "embedding" needs a table with columns: use a csv source, or "perceptron"'
                 )
             return Embedding(Schema.from_json(columns), hidden, classes)
+        case "generator":
+            return Generator(input_shape, classes)
         case _:
             return perceptron(input_shape, hidden, classes)
 

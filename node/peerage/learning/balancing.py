@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from peerage.learning.generator import within
 from peerage_crypto.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from peerage.learning.data import Dataset
+    from peerage.learning.generator import Generator
     from peerage.learning.trainer import TrainSettings
 
 LEAST_OWN = 0.5  # of a mixed row that is the row itself; the share is uniform from here to 1
@@ -29,6 +31,8 @@ REACH = 8  # a picture moves by at most its side over this, and one pixel at lea
 def expected(counts: NDArray[np.int64], augment: str) -> NDArray[np.float64]:
     """(classes,) how often a fine-tune meets each label, as shares of the rows it meets."""
     own: NDArray[np.float64] = counts / counts.sum()
+    if augment == "generated":
+        return np.full(len(counts), 1 / len(counts))
     alike: NDArray[np.float64] = (counts > 0) / np.count_nonzero(counts)
     return own if augment == "none" else alike
 
@@ -55,12 +59,30 @@ def batches(
     features, labels = torch.from_numpy(dataset.features), torch.from_numpy(dataset.labels)
     if settings.augment == "none":
         order = torch.randperm(len(labels), generator=shuffle)
+    elif settings.augment == "generated":
+        features, labels = _generated(dataset, settings.generator, draws)
+        order = torch.arange(len(labels))
     else:
         drawn = draws.choice(len(dataset), len(dataset), p=_alike(dataset))
         features, labels = _with_copies(dataset, drawn, settings.augment, draws), labels[torch.from_numpy(drawn)]
         order = torch.arange(len(labels))
     for rows in torch.split(order, settings.batch_size):
         yield features[rows], labels[rows]
+
+
+def _generated(
+    dataset: Dataset, generator: Generator | None, draws: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As many rows as there are, each label of the federation alike: own rows as far as they go, then drawn ones."""
+    if generator is None:
+        raise InputError('training.augment = "generated" needs training.generator, a run of model.kind = "generator"')
+    labels = draws.integers(0, len(dataset.classes), len(dataset))
+    features = within(generator.sample(labels, draws), dataset)
+    for label in np.unique(labels):
+        places = np.flatnonzero(labels == label)
+        own = draws.permutation(np.flatnonzero(dataset.labels == label))[: len(places)]
+        features[torch.from_numpy(places[: len(own)])] = torch.from_numpy(dataset.features[own])
+    return features, torch.from_numpy(labels)
 
 
 def _with_copies(dataset: Dataset, drawn: NDArray[np.int64], augment: str, draws: np.random.Generator) -> torch.Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass, replace
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from peerage.learning.architectures import first_model
 from peerage.learning.balancing import check_pictures
 from peerage.learning.data import Dataset, Splits, carve, load, random_labels, refuse_small
 from peerage.learning.factory import load_factory
+from peerage.learning.generator import load_generator
 from peerage.learning.model import from_vector, layout, layout_hash, personal_entries, to_vector
 from peerage.learning.partitions import partition
 from peerage.learning.parts import frozen_digest, learning_only, load_own, save_own
@@ -39,7 +41,6 @@ from peerage_crypto.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import nn
@@ -177,6 +178,9 @@ class Learner:
         self.accuracy: float | None = None  # of the last trained model, on the held-out rows
         self.last_step: Vector | None = None  # what the cheats replay
         self._settings = settings_of(federation.training)
+        if federation.training.generator:
+            drawing = load_generator(Path(federation.training.generator), rows.own)
+            self._settings = replace(self._settings, generator=drawing)
         function = federation.training.function
         self._fine_tune = load_factory(function) if function else train
         if federation.training.augment == "shifts":

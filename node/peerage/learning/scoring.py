@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from peerage.learning.model import from_vector, shared_entries
+from peerage.learning.objective import objective
 from peerage.rounds.grid import longest_direction
 from peerage_crypto.crossfit import FRAC_BITS, LENGTH
 from peerage_crypto.digest import sha256
@@ -56,9 +56,7 @@ def path_gradient(
     total = np.zeros(len(start), dtype=np.float64)
     for t, weight in SIMPSON:
         from_vector(probe, start.astype(np.float64) + t * step.astype(np.float64))
-        logits = probe(features)
-        alike = None if weights is None else functional.pad(weights, (0, logits.shape[1] - len(weights)))
-        total -= weight * _gradient(probe, functional.cross_entropy(logits, labels, weight=alike))
+        total -= weight * _gradient(probe, objective(probe, features, labels, weight=weights))
     return total
 
 

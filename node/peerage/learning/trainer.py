@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from peerage.learning.balancing import batches, offsets
 from peerage.learning.model import floats, from_vector
+from peerage.learning.objective import objective
 from peerage_crypto.digest import tagged
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from peerage import config
     from peerage.learning.data import Dataset
+    from peerage.learning.generator import Generator
 
 ROWS_AT_ONCE = 4096  # evaluation: bounds the memory, changes no result
 
@@ -32,11 +34,12 @@ class TrainSettings:
     learning_rate: float = 0.1
     proximal: float = 0.0  # mu: each step also goes this far back to where the fine-tune began (FedProx)
     logit_adjustment: float = 0.0  # tau of `balancing.offsets`
-    augment: str = "none"  # none | oversample | mixup | shifts: what `balancing.batches` gives
+    augment: str = "none"  # none | oversample | mixup | shifts | generated: what `balancing.batches` gives
+    generator: Generator | None = None  # generated: who draws the rows that this peer lacks
 
 
 def settings_of(training: config.TrainSettings) -> TrainSettings:
-    """What the built-in training takes from `[training]`."""
+    """What the built-in training takes from `[training]`; the generator is loaded by who has rows."""
     return TrainSettings(
         training.epochs,
         training.batch_size,
@@ -102,8 +105,7 @@ def train(
             for features, labels in batches(dataset, settings, shuffle, draws):
                 if len(labels) == 1 < settings.batch_size:
                     continue
-                logits = model(features)  # (b, classes)
-                loss = functional.cross_entropy(logits if expected is None else logits + expected, labels)
+                loss = objective(model, features, labels, offsets=expected)
                 gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
                 with torch.no_grad():
                     for parameter, anchor in zip(parameters, anchors, strict=False):  # without mu there are no anchors

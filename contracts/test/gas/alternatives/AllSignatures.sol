@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {IPeerRegistry} from "../../src/interfaces/IPeerRegistry.sol";
+import {IPeerRegistry} from "../../../src/interfaces/IPeerRegistry.sol";
 
 /// @dev What we did not build: one transaction a round that brings every peer's statement and signature, each checked on
 /// chain. The statements stand in the event, their hash in a ring. For the gas table alone.

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {IPayArbiter} from "../src/interfaces/IPayArbiter.sol";
-import {IRewardVault} from "../src/interfaces/IRewardVault.sol";
-import {IRoundLedger} from "../src/interfaces/IRoundLedger.sol";
-import {Federation} from "./Federation.sol";
+import {IPayArbiter} from "../../src/interfaces/IPayArbiter.sol";
+import {IRewardVault} from "../../src/interfaces/IRewardVault.sol";
+import {IRoundLedger} from "../../src/interfaces/IRoundLedger.sol";
+import {Federation} from "../Federation.sol";
 import {GasFloor} from "./GasFloor.sol";
 import {AllSignatures} from "./alternatives/AllSignatures.sol";
 import {PerPeerEvent, PerPeerStored} from "./alternatives/PerPeer.sol";
-import {vm} from "./Vm.sol";
+import {vm} from "../Vm.sol";
 
 /// @dev What a round costs in whole transactions, in the steady state (every slot used before), and the floor under it.
-/// `forge test` compares with snapshots/Gas.json (FORGE_SNAPSHOT_CHECK); docs/RoundLedger.md shows the table.
+/// `npm run gas` compares with ../../snapshots/Gas.json (FORGE_SNAPSHOT_CHECK); docs/RoundLedger.md shows the table.
 contract GasTest is Federation {
     uint256 private constant ROUNDS_PER_EPOCH = 100;
     /// gas per peer and round of sixteen peers, four rounds in a transaction, everything after registration

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {IRoundArbiter} from "../src/interfaces/IRoundArbiter.sol";
-import {AddressTree} from "../src/libraries/AddressTree.sol";
-import {Statements} from "../src/libraries/Statements.sol";
-import {Evidence} from "./Evidence.sol";
-import {vm} from "./Vm.sol";
+import {IRoundArbiter} from "../../src/interfaces/IRoundArbiter.sol";
+import {AddressTree} from "../../src/libraries/AddressTree.sol";
+import {Statements} from "../../src/libraries/Statements.sol";
+import {Evidence} from "../Evidence.sol";
+import {vm} from "../Vm.sol";
 
 /// @dev What a dispute costs among sixteen peers, whole transactions; compared with snapshots/RoundArbiter.json.
 contract RoundArbiterGasTest is Evidence {

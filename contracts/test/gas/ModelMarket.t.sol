@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {ModelWatch} from "../src/ModelWatch.sol";
-import {IModelMarket} from "../src/interfaces/IModelMarket.sol";
-import {IModelWatch} from "../src/interfaces/IModelWatch.sol";
-import {Market} from "./Market.sol";
-import {vm} from "./Vm.sol";
+import {ModelWatch} from "../../src/ModelWatch.sol";
+import {IModelMarket} from "../../src/interfaces/IModelMarket.sol";
+import {IModelWatch} from "../../src/interfaces/IModelWatch.sol";
+import {Market} from "../Market.sol";
+import {vm} from "../Vm.sol";
 
 /// @dev What eight peers and a buyer pay, whole transactions; compared with snapshots/Market.json.
 contract MarketGasTest is Market {

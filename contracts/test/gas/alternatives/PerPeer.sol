@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {IPeerRegistry} from "../../src/interfaces/IPeerRegistry.sol";
+import {IPeerRegistry} from "../../../src/interfaces/IPeerRegistry.sol";
 
 /// @dev What we did not build: every peer sends a transaction of its own each round. For the gas table alone.
 contract PerPeerEvent {
