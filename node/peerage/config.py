@@ -65,6 +65,7 @@ class ModelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     start: str = ""  # a safetensors file or a run directory whose model the first round begins from; empty: the seed's
     local: tuple[str, ...] = ()  # tensors that stay with each peer: "head", or names with * (docs/patterns.md)
     adapters: Annotated[int, Meta(ge=0, le=4096)] = 0  # rank: only low-rank adapters and the last layer are exchanged
+    questions: str = ""  # what peers exchange answers to instead of weights: rows (npz), or a generator to draw them
     base: str = ""  # adapters: the model that they are beside, a safetensors file; empty: the first model
 
 

@@ -20,7 +20,8 @@ NAMES = {
 
 def model_words(model: ModelSettings) -> str:
     """For people, of a built-in model."""
-    return NAMES[model.kind].format(hidden=model.hidden, norm=model.norm)
+    words = NAMES[model.kind].format(hidden=model.hidden, norm=model.norm)
+    return f"answers to common questions, each peer's from a {words} of its own" if model.questions else words
 
 
 def check_modelling(federation: Federation) -> tuple[str, ...]:
@@ -38,6 +39,7 @@ def check_modelling(federation: Federation) -> tuple[str, ...]:
             f"{chosen} needs a table with categories, and data.source is {federation.data.source!r}: "
             'choose a csv source, or kind = "perceptron"'
         )
+    _check_questions(federation)
     _check_balancing(federation)
     _check_parts(federation)
     if model.norm != "batch":
@@ -73,6 +75,26 @@ def _check_parts(federation: Federation) -> None:
         raise InputError("model.base is what adapters are beside: set model.adapters to their rank, such as 4")
     if model.adapters and model.norm == "batch":
         raise InputError('model.adapters freezes the layers, and running statistics would move: choose norm = "group"')
+
+
+def _check_questions(federation: Federation) -> None:
+    model, default = federation.model, ModelSettings()
+    if not model.questions:
+        return
+    for name in ("local", "adapters", "base", "start"):
+        if getattr(model, name) != getattr(default, name):
+            raise InputError(
+                f"model.{name} is about weights, and with model.questions none are exchanged: leave one of them out"
+            )
+    if model.kind == "generator":
+        raise InputError('model.questions asks a classifier: choose another kind than "generator"')
+    if federation.training.scaffold:
+        raise InputError("training.scaffold corrects by exchanged weights, and model.questions exchanges answers")
+    if federation.exchange == "masked" and federation.scores.openings == "round":
+        raise InputError(
+            "model.questions: no direction of weights says what an answer was worth, so nobody can be paid by score: "
+            'set scores.openings = "off"'
+        )
 
 
 def _check_balancing(federation: Federation) -> None:

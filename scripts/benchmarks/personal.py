@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.patterns import settings, site, spread
+from benchmarks.patterns import learnt, settings, site, spread
 from benchmarks.result import Result, say
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ WAYS = {
     "head first, then trunk": UNSCORED + '[model]\nlocal = ["head"]\n[training]\nhead_epochs = 2',
 }
 TASKS = ("dirichlet:0.5", "shards:2", "dirichlet:0.5, labels of their own")
+ANSWERED = "dirichlet:0.1"
+CORRECTED = 'augment = "oversample"\nlogit_adjustment = 1.0\n'
 RANKS = (1, 4, 16)
 SEEN = 5  # classes that the base of the adapters has learnt, of ten
 
@@ -63,6 +65,7 @@ def measure(args: argparse.Namespace) -> Result:
         yardsticks[task] = {"alone": spread(found.pop("alone"))}
         ours[task] = {name: spread(values) for name, values in found.items()}
     ours["adapters"] = adapters(args.peers, rounds, seeds)
+    ours["answers"] = answers(args.peers, rounds, seeds)
     ratios = {
         f"points over one model, {task}, {name}": 100 * (ours[task][name]["mean"] - ours[task]["one model"]["mean"])
         for task in TASKS
@@ -79,6 +82,38 @@ def measure(args: argparse.Namespace) -> Result:
             "Labels of their own: each peer numbers the ten classes in an order of its own.",
         ),
     )
+
+
+def answers(peers: int, rounds: int, seeds: int) -> dict[str, Any]:
+    """Own models on test rows of all classes, where answers to common questions are exchanged; floats a round."""
+    found: dict[str, tuple[list[float], int]] = {}
+    for seed in range(seeds):
+        with tempfile.TemporaryDirectory() as folder:
+            ways = write_questions(Path(folder), peers, seed)
+            for name, lines in {"alone": UNSCORED, **ways}.items():
+                federation = settings(lines, peers, rounds, ANSWERED, seed)
+                accuracy, floats = own_models(federation, together=name != "alone", everything=True)
+                found.setdefault(name, ([], floats if name != "alone" else 0))[0].append(accuracy)
+        say(f"personal: answers, seed {seed}: {', '.join(f'{n} {100 * v[0][-1]:.1f}' for n, v in found.items())}")
+    return {name: {**spread(values), "floats": floats} for name, (values, floats) in found.items()}
+
+
+def write_questions(folder: Path, peers: int, seed: int) -> dict[str, str]:
+    """The lines of each way; the public rows of the data set, and a generator that the same peers have trained."""
+    import numpy as np
+
+    from peerage.learning.model import layout, save_safetensors, to_vector
+
+    maker = settings('[training]\nlearning_rate = 0.3\n[model]\nkind = "generator"\n', peers, 10, ANSWERED, seed)
+    _, generator = learnt(maker)
+    save_safetensors(folder / "drawn.safetensors", layout(generator), to_vector(generator))
+    public = site(maker)[0].validation
+    assert public is not None
+    np.savez(folder / "public.npz", features=public.features)
+    ways = {"public questions": folder / "public.npz", "drawn questions": folder / "drawn.safetensors"}
+    bare = {name: f'{UNSCORED}[model]\nquestions = "{file}"\n' for name, file in ways.items()}
+    corrected = {f"{name}, corrected": f"{lines}[training]\n{CORRECTED}" for name, lines in bare.items()}
+    return bare | corrected
 
 
 def adapters(peers: int, rounds: int, seeds: int) -> dict[str, Any]:
@@ -113,9 +148,17 @@ def write_base(path: Path, federation: Federation) -> None:
 
 
 def own_models(
-    federation: Federation, *, permuted: bool = False, together: bool = True, base: str = "", common: bool = False
+    federation: Federation,
+    *,
+    permuted: bool = False,
+    together: bool = True,
+    base: str = "",
+    common: bool = False,
+    everything: bool = False,
 ) -> tuple[float, int]:
-    """(mean accuracy of the own models, floats exchanged); with `common` that of the merged model on all rows."""
+    """(mean accuracy of the own models, floats exchanged); with `common` that of the merged model on all rows, with
+    `everything` that of the own models on all rows.
+    """
     from copy import deepcopy
     from dataclasses import replace
 
@@ -133,7 +176,7 @@ def own_models(
     from peerage_ledger.judgement import genesis
 
     splits, parts, _ = site(federation)
-    tests = own_kind(splits, federation)
+    tests = [splits.test] * len(parts) if everything else own_kind(splits, federation)
     if permuted:
         parts, tests = (([named(rows, peer) for peer, rows in enumerate(every)]) for every in (parts, tests))
     first = first_model(federation, splits.train.input_shape, len(splits.train.classes))
@@ -172,10 +215,16 @@ def tune(federation: Federation, net: nn.Module, rows: Dataset, peer: int, numbe
     """One fine-tune as a peer does it."""
     from dataclasses import replace
 
+    from peerage.learning.answers import Answering
     from peerage.learning.parts import learning_only
     from peerage.learning.trainer import draw_seed, settings_of, train
 
     here, seed = settings_of(federation.training), draw_seed(federation.seed, peer, number)
+    if isinstance(net, Answering):
+        net.study(here, seed)
+        train(net, rows, here, seed)
+        net.answer()
+        return
     if not federation.training.head_epochs:
         train(net, rows, here, seed)
         return

@@ -172,6 +172,6 @@ def test_batch_norm_says_what_it_reveals_and_group_norm_shares_nothing_that_runs
 
 def test_the_page_tells_the_sizes_as_they_are() -> None:
     page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
-    for kind in ("perceptron", "linear", "cnn", "gru", "transformer"):
+    for kind in ("perceptron", "linear", "cnn", "gru", "transformer", "generator"):
         (row,) = [line for line in page.splitlines() if line.startswith(f"| `{kind}`")]
         assert int(row.split("|")[-2]) == to_vector(first_model(of(kind=kind), (64,), 10)).size

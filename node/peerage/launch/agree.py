@@ -31,6 +31,7 @@ def agreed(federation: Federation) -> Federation:
         factory=_file_factory(federation.model.factory),
         start=_model_file("model.start", federation.model.start),
         base=_model_file("model.base", federation.model.base),
+        questions=_model_file("model.questions", federation.model.questions, rows=True),
     )
     training = replace(
         federation.training,
@@ -51,15 +52,16 @@ def _with_absolute_paths(data: DataSettings) -> DataSettings:
     )
 
 
-def _model_file(setting: str, name: str) -> str:
-    """A safetensors file, or the one that a run left in its directory."""
+def _model_file(setting: str, name: str, *, rows: bool = False) -> str:
+    """A safetensors file, or the one that a run left in its directory; rows in an npz file will do for questions."""
     if not name:
         return ""
     path = Path(name).expanduser().absolute()
     file = path / "model.safetensors" if path.is_dir() else path
     if not file.is_file():
         raise InputError(
-            f"there is no {file}: {setting} names a safetensors file, or the directory of a run that ended"
+            f"there is no {file}: {setting} names a safetensors file, {'an npz file, ' if rows else ''}or the directory "
+            "of a run that ended"
         )
     return str(file)
 

@@ -18,7 +18,16 @@ from peerage.learning.architectures import first_model
 from peerage.learning.common_scale import decoded
 from peerage.learning.data import Dataset, Splits, load
 from peerage.learning.data_csv import Schema, standardise, standardiser, statistics
-from peerage.learning.model import from_canonical, from_vector, layout, save_safetensors, size, take_back, to_vector
+from peerage.learning.model import (
+    from_canonical,
+    from_vector,
+    layout,
+    personal_entries,
+    save_safetensors,
+    size,
+    take_back,
+    to_vector,
+)
 from peerage.learning.own_rows import right_by_peer
 from peerage.learning.partitions import partition
 from peerage.learning.personal import own_kind, under_heads
@@ -49,7 +58,7 @@ def write_model(job: str) -> bytes:
     agreed = layout(net)
     vector = from_canonical((run.store / order.aggregate).read_bytes(), size(agreed))
     from_vector(net, vector)
-    if federation.model.local:
+    if personal_entries(net):
         accuracy, quality, own = under_heads(net, vector, splits, federation, run.own_model)
     else:
         accuracy, quality = evaluate(net, splits.test).accuracy, quality_of(net, splits.test)
@@ -82,7 +91,7 @@ def write_model(job: str) -> bytes:
         from_vector(net, vector)
         best = (
             under_heads(net, vector, splits, federation, run.own_model)[0]
-            if federation.model.local
+            if personal_entries(net)
             else evaluate(net, splits.test).accuracy
         )
     told = FinalModel(accuracy=accuracy, parameters=size(agreed), quality=quality, best=best, own=own)
@@ -100,9 +109,9 @@ def yardsticks(job: str) -> bytes:
         for rows in partition(splits.train.labels, federation.data.partition, federation.peers, federation.seed)
     ]
     net = first_model(federation, splits.train.input_shape, len(splits.train.classes))
+    tests = own_kind(splits, federation) if personal_entries(net) else splits.test
     take_back(net)  # who is alone has no part that stays and none that goes
     start = to_vector(net)
-    tests = own_kind(splits, federation) if federation.model.local else splits.test
     training = federation.training
     settings = TrainSettings(training.epochs, training.batch_size, training.learning_rate)
     length = {"rounds": federation.rounds, "seed": federation.seed}

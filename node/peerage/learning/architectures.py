@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from peerage.learning.answers import Answering, load_questions
 from peerage.learning.data_csv import Schema
 from peerage.learning.generator import Generator
 from peerage.learning.model import build, from_vector, layout, load_safetensors, perceptron, shared_entries
@@ -45,6 +46,8 @@ def first_model(federation: Federation, input_shape: Shape, classes: int) -> nn.
     divide(model, settings.local, settings.adapters, settings.base, federation.seed)
     if settings.start:
         from_vector(model, load_safetensors(Path(settings.start), layout(model)))
+    if settings.questions:
+        model = Answering(model, load_questions(settings.questions, input_shape, classes, federation.seed), classes)
     _refuse_running(federation, model)
     return model
 

@@ -59,6 +59,16 @@ def read_arrays(path: Path, classes: tuple[str, ...] = ()) -> tuple[Dataset, Dat
     return rows, test
 
 
+def read_features(path: Path) -> NDArray[np.float32]:
+    """(n, ...) rows without labels, or with labels that nobody asks for."""
+    arrays = _members(path)
+    if "features" not in arrays:
+        raise InputError(f"{path} has no array 'features'; it has {', '.join(sorted(arrays)) or 'none'}")
+    if arrays["features"].ndim < 2 or not len(arrays["features"]):
+        raise InputError(f"{path}: features {arrays['features'].shape} are no rows: (n, ...) with n > 0 is needed")
+    return scaled(arrays["features"], str(path))
+
+
 def dataset(features: Array, labels: Array, classes: tuple[str, ...], where: str) -> Dataset:
     """Checked rows; InputError says which array is wrong and what would be right."""
     if labels.ndim != 1 or features.ndim < 2 or len(features) != len(labels) or not len(labels):

@@ -45,11 +45,13 @@ class Generator(nn.Module):
         self.log_variance = nn.Parameter(torch.full((classes,), 2 * log(FIRST_SPREAD)))
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        """By the lemmas of Woodbury and Sylvester: only (latent x latent) matrices are solved."""
-        variance = self._variance()
-        off = rows.reshape(len(rows), 1, self.width) - self.mean  # (n, classes, width)
-        square = (off * off).sum(dim=2)
-        shadow = torch.einsum("ncd,cdk->nck", off, self.spread)
+        """By the lemmas of Woodbury and Sylvester: only (latent x latent) matrices are solved. Differences of rows and
+        means are multiplied out, since (n, classes, width) numbers would not fit.
+        """
+        variance, flat = self._variance(), rows.reshape(len(rows), self.width)
+        square = (flat * flat).sum(dim=1)[:, None] - 2 * flat @ self.mean.T + (self.mean * self.mean).sum(dim=1)
+        means = torch.einsum("cd,cdk->ck", self.mean, self.spread)
+        shadow = torch.einsum("nd,cdk->nck", flat, self.spread) - means
         inner = torch.einsum("cdk,cdl->ckl", self.spread, self.spread)
         inner = inner + variance[:, None, None] * torch.eye(inner.shape[-1], dtype=rows.dtype)
         root = torch.linalg.cholesky(inner)
@@ -57,13 +59,14 @@ class Generator(nn.Module):
         distance = (square - (solved * solved).sum(dim=1).T) / variance
         volume = 2 * torch.diagonal(root, dim1=1, dim2=2).log().sum(dim=1)
         volume = volume + (self.width - inner.shape[-1]) * variance.log() + self.width * log(2 * pi)
-        return -0.5 * (distance + volume)
+        told: torch.Tensor = -0.5 * (distance + volume)
+        return told
 
     def loss(self, rows: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """What training makes smaller: how unlikely rows are under their own class, in nats times the noise's variance,
         which makes a step as long for sharp classes as for blurred ones. Classes in the batch weigh alike.
         """
-        own = self(rows).gather(1, labels[:, None])[:, 0]
+        own: torch.Tensor = self(rows).gather(1, labels[:, None])[:, 0]
         counts = torch.bincount(labels, minlength=len(self.log_variance)).to(own.dtype)
         weights = self._variance().detach()[labels] / counts[labels]
         return -(own * weights).sum()

@@ -16,6 +16,7 @@ import numpy as np
 
 from peerage.effects import Measure, Measured, Score, Scored, Train, Trained
 from peerage.learning import data_csv
+from peerage.learning.answers import Answering
 from peerage.learning.architectures import first_model
 from peerage.learning.balancing import check_pictures
 from peerage.learning.data import Dataset, Splits, carve, load, random_labels, refuse_small
@@ -252,6 +253,11 @@ class Learner:
 
     def _tune(self, seed: int, correction: Vector | None) -> None:
         corrected = [] if correction is None else [correction]
+        if isinstance(self.model, Answering):
+            self.model.study(self._settings, seed)
+            self._fine_tune(self.model, self.rows.own, self._settings, seed)
+            self.model.answer()
+            return
         heads = self._federation.training.head_epochs
         if not heads:
             self._fine_tune(self.model, self.rows.own, self._settings, seed, *corrected)
