@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -45,18 +44,10 @@ except SystemExit as end:
     assert not end.code
 heavy = {{"torch", "web3", "numpy", "codecarbon", "zmq", "msgspec", "eth_account"}} & set(sys.modules)
 assert not heavy, heavy
+assert len(sys.modules) < 300, len(sys.modules)  # 0.2 s, most of it Python's own start
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def test_help_answers_in_half_a_second() -> None:
-    def seconds() -> float:
-        started = time.monotonic()
-        assert peerage("--help").returncode == 0
-        return time.monotonic() - started
-
-    assert min(seconds() for _ in range(3)) < 0.5
 
 
 @pytest.mark.parametrize(

@@ -94,10 +94,10 @@ def test_a_probe_travels_as_json(probe):
 
 def test_a_phase_change_costs_less_than_a_millisecond(probe):
     meter = Meter(probe, bytes(20), reserved_ppm=equal_reservation(8))
-    start = time.perf_counter()
+    start = time.process_time()
     for number in range(700):
         meter.enter(PHASES[number % 7])
-    assert (time.perf_counter() - start) / 700 < 0.001
+    assert (time.process_time() - start) / 700 < 0.001
 
 
 WORKER = """

@@ -42,7 +42,8 @@ def run(
     model: Annotated[
         str | None,
         typer.Option(
-            help="perceptron, linear, cnn, gru, transformer, embedding, generator, or file.py:factory.  [default: perceptron]"
+            help="perceptron, linear, cnn, gru, transformer, embedding, generator, or file.py:factory.  "
+            "[default: perceptron]"
         ),
     ] = None,
     start: Annotated[

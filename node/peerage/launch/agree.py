@@ -59,10 +59,8 @@ def _model_file(setting: str, name: str, *, rows: bool = False) -> str:
     path = Path(name).expanduser().absolute()
     file = path / "model.safetensors" if path.is_dir() else path
     if not file.is_file():
-        raise InputError(
-            f"there is no {file}: {setting} names a safetensors file, {'an npz file, ' if rows else ''}or the directory "
-            "of a run that ended"
-        )
+        kinds = "a safetensors file, rows in an npz file," if rows else "a safetensors file,"
+        raise InputError(f"there is no {file}: {setting} names {kinds} or the directory of a run that ended")
     return str(file)
 
 
