@@ -17,6 +17,7 @@ from peerage.config import (
     Energy,
     Federation,
     LedgerSettings,
+    ModelSettings,
     Part,
     Region,
     ScheduleSettings,
@@ -233,6 +234,13 @@ def settings_from(blob: bytes) -> Federation:
     return msgspec.structs.replace(found, model=msgspec.structs.replace(found.model, factory=""))
 
 
+def _model_rules(model: ModelSettings) -> ModelSettings:
+    """Where answers are exchanged, what gives them is each peer's own affair."""
+    if model.questions:
+        return ModelSettings(questions=model.questions, factory=":")
+    return msgspec.structs.replace(model, factory=f":{model.factory.rpartition(':')[2]}")
+
+
 def _rules_of(federation: Federation) -> bytes:
     """What belongs to one machine (folders, engine, country, store) or to a demonstration (cast) is not a rule."""
     data, shared = federation.data, "file" if federation.data.validation_file else ""
@@ -241,7 +249,7 @@ def _rules_of(federation: Federation) -> bytes:
     rules = msgspec.structs.replace(
         federation,
         data=msgspec.structs.replace(data, source=own_place, data_dir="", validation_file=shared),
-        model=msgspec.structs.replace(federation.model, factory=f":{federation.model.factory.rpartition(':')[2]}"),
+        model=_model_rules(federation.model),
         ledger=LedgerSettings(chain_id=federation.ledger.chain_id),
         emissions=EmissionSettings(),
         store=StoreSettings(),
@@ -249,7 +257,7 @@ def _rules_of(federation: Federation) -> bytes:
     )
     # a federation that uses none of what came later keeps the name that it had before
     unscheduled = ("schedule",) if federation.schedule == ScheduleSettings() else ()
-    return to_toml(rules, without=(*unscheduled, *_as_before(federation))).encode()
+    return to_toml(rules, without=(*unscheduled, *_as_before(rules))).encode()
 
 
 def _as_before(federation: Federation) -> list[str]:

@@ -29,7 +29,7 @@ def test_the_full_roster_has_the_most_neighbours_of_all_legal_ones():
     assert colluders(LARGEST_ROSTER) == 32
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_every_message_of_the_largest_session_fits_a_frame(largest):
     sizes: dict[str, int] = {}
     for _, _, message in largest.log:
@@ -44,7 +44,7 @@ def test_every_message_of_the_largest_session_fits_a_frame(largest):
     assert sizes["RosterMessage"] == max(sizes.values())
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_largest_transcripts_are_a_fraction_of_what_may_be_fetched(largest):
     proven = largest.proven
     assert isinstance(proven, Proven)

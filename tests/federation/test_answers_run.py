@@ -14,7 +14,7 @@ from peerage.learning.data import load
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 
 def test_peers_learn_from_each_others_answers_to_public_rows(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_peers_learn_from_each_others_answers_to_public_rows(tmp_path: Path) -> 
         "timing": PATIENT,
     }
     file = toml(tmp_path / "f.toml", settings)
-    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=200)
+    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=400)
     assert done.returncode == 0, done.stdout + done.stderr
     told = RunFolder(tmp_path / "r").summary
     assert told["audit"] == {"ok": True, "findings": 0}

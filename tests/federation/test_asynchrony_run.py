@@ -10,7 +10,7 @@ from launched import RunFolder, command, toml
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 ROUNDS = 12
 
@@ -24,7 +24,7 @@ def test_a_slow_site_is_in_some_rounds_and_the_others_wait_for_none(tmp_path: Pa
         "cast": [{"peer": "peer-05", "slow": 40}],
     }
     file = toml(tmp_path / "f.toml", settings)
-    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=200)
+    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=400)
     assert done.returncode == 0, done.stdout + done.stderr
     found = RunFolder(tmp_path / "r")
     told = found.summary

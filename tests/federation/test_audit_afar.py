@@ -24,7 +24,7 @@ from weather import Weather
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 SAME = ("ok", "findings", "rounds", "rewards", "claimed", "bonus")
 OF_JOURNALS = {"journal lines", "signatures", "emission records"}  # seals are signatures too
 
@@ -47,7 +47,7 @@ def run_on(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             file = toml(folder / "federation.toml", settings)
             out = folder / engine
             options = ("--ledger", engine, "--country", "DEU", "--out", out)
-            done = command("run", file, *options, folder=folder, seconds=200)
+            done = command("run", file, *options, folder=folder, seconds=400)
             assert done.returncode == 0, done.stderr
             finished[engine] = out
         return finished[engine]

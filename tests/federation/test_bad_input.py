@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 PASSWORD = "correct horse"
 

@@ -19,7 +19,7 @@ from peerage.keys import create_with_random_password
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 PEERS, ROUNDS = 5, 16
 NAMES = [f"site-{number}" for number in range(1, PEERS + 1)]
@@ -137,7 +137,7 @@ def _told(folder: Path, stack: contextlib.ExitStack) -> Story:
         for artefact in (site / "run" / "store").iterdir():
             shutil.copy(artefact, store)
     asked = ["--json", "--deployment", str(folder / "deployment.json"), "--rpc", rpc, "--store", str(store)]
-    done = command("audit", *asked, folder=folder, seconds=100)
+    done = command("audit", *asked, folder=folder, seconds=400)
     story.audit, story.audit_code = done.stdout, done.returncode
     return story
 
@@ -163,7 +163,7 @@ def _sites(folder: Path, stack: contextlib.ExitStack) -> tuple[Story, str]:
     addresses = ["0x" + keys.account.address.hex() for keys in made]
     keystore = ["--keystore", chain["keystore"], "--password-file", chain["password_file"]]
     peers = [word for address in addresses for word in ("--peer", address)]
-    done = command("deploy", file, "--rpc", chain["rpc"], *keystore, *peers, "--fund", folder=folder, seconds=100)
+    done = command("deploy", file, "--rpc", chain["rpc"], *keystore, *peers, "--fund", folder=folder, seconds=400)
     assert done.returncode == 0, done.stderr
     for number, site in enumerate(sites):
         for name in ("federation.toml", "deployment.json", "model.py"):

@@ -12,7 +12,7 @@ from peerage.audit.run import audit
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 
 def test_a_quarter_in_sixteen_bits_is_merged_paid_and_audited(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_a_quarter_in_sixteen_bits_is_merged_paid_and_audited(tmp_path: Path) ->
     }
     file = toml(tmp_path / "f.toml", settings)
     how = ("--compress", "u16+randk:0.25", "--ledger", "embedded", "--country", "DEU")
-    done = command("run", file, *how, "--out", "r", folder=tmp_path, seconds=200)
+    done = command("run", file, *how, "--out", "r", folder=tmp_path, seconds=400)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "25 % of the coordinates a round" in done.stdout + done.stderr
     found = RunFolder(tmp_path / "r")

@@ -16,7 +16,7 @@ from peerage_ledger.devnets import devnet
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "disputes.md").read_text()
 
@@ -41,7 +41,7 @@ def test_the_page_settles_a_planted_fraud(engine: str, tmp_path: Path) -> None:
     settings = re.findall(r"```toml\n(.*?)```", PAGE, flags=re.DOTALL)[0]
     (tmp_path / "fraud.toml").write_text(settings.replace('"auto"', f'"{engine}"'))
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    told = [command(*step, folder=tmp_path, seconds=120) for step in steps()]
+    told = [command(*step, folder=tmp_path, seconds=400) for step in steps()]
     assert [done.returncode for done in told] == [1, 1, 1, 1, 0, 0], [done.stderr for done in told]
     _, audit, look, filed, again, settled = (done.stdout for done in told)
     assert "Decidable on chain (1: F1)" in audit
@@ -66,7 +66,7 @@ def test_two_who_distrust_each_other_settle_it_from_folders_of_their_own(engine:
         (ada / "examples").symlink_to(ROOT / "examples")
         password = read_password(password_file(ada, "deployer"))
         paid = {"PEERAGE_KEYSTORE": str(ada / "deployer.json"), "PEERAGE_PASSWORD": password}
-        trained = command("run", "--out", "fraud", "fraud.toml", folder=ada, seconds=120, **paid)
+        trained = command("run", "--out", "fraud", "fraud.toml", folder=ada, seconds=400, **paid)
         assert trained.returncode == 1, trained.stderr
         for name, source in (("deployment.json", "deployment.json"), ("bob.json", "secrets/peer-01.json")):
             shutil.copy(ada / "fraud" / source, bob / name)
@@ -74,13 +74,13 @@ def test_two_who_distrust_each_other_settle_it_from_folders_of_their_own(engine:
         shown = chain.rpc_url, (ada / "fraud" / "store").as_uri()
         create_with_random_password(bob, "poor")
         poor = [word.replace("bob.", "poor.") for word in list(afar(*shown))[2]]
-        refused = command(*poor, folder=bob, seconds=120)
+        refused = command(*poor, folder=bob, seconds=400)
         assert refused.returncode == 2
         assert "too little for the gas" in refused.stderr
-        told = [command(*step, folder=bob, seconds=120) for step in afar(*shown)]
+        told = [command(*step, folder=bob, seconds=400) for step in afar(*shown)]
         assert [done.returncode for done in told] == [1, 1, 1, 0], [done.stderr for done in told]
         assert "Decidable on chain (1: F1)" in told[0].stdout
         assert "is convicted (F1)" in told[2].stdout
         assert "Audit clean" in told[3].stdout
-        hers = [command(word, "fraud", folder=ada, seconds=120) for word in ("dispute", "audit")]
+        hers = [command(word, "fraud", folder=ada, seconds=400) for word in ("dispute", "audit")]
         assert [done.returncode for done in hers] == [0, 0], [done.stdout for done in hers]

@@ -19,7 +19,7 @@ from peerage_ledger.events import RewardClaimed, RootPublished, RoundRecorded, V
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 PEERS, ROUNDS = 4, 3
 NAMES = [f"peer-0{number}" for number in range(1, PEERS + 1)]
@@ -50,7 +50,7 @@ def run_on(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RunFolde
             file = toml(folder / "federation.toml", settings)
             out = folder / engine
             done = command(
-                "run", file, "--ledger", engine, "--country", "DEU", "--out", out, "--json", folder=folder, seconds=200
+                "run", file, "--ledger", engine, "--country", "DEU", "--out", out, "--json", folder=folder, seconds=400
             )
             assert done.returncode == 0, done.stderr
             assert "Traceback" not in done.stderr

@@ -11,7 +11,7 @@ from launched import QUICK, RunFolder, kill, require, run, toml, wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 ROUNDS, EPOCH, DELAY = 9, 2, 1
 

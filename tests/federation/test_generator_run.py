@@ -10,7 +10,7 @@ from launched import PATIENT, RunFolder, command, toml
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 
 def test_a_generator_is_trained_as_any_model_and_a_second_run_draws_from_it(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_generator_is_trained_as_any_model_and_a_second_run_draws_from_it(tmp_
     told = {}
     for out, file in (("first", first), ("second", second)):
         options = ("--ledger", "embedded", "--country", "DEU", "--out", out)
-        done = command("run", file, *options, folder=tmp_path, seconds=110)
+        done = command("run", file, *options, folder=tmp_path, seconds=400)
         assert done.returncode == 0, done.stdout + done.stderr
         told[out] = RunFolder(tmp_path / out).summary
         assert told[out]["audit"] == {"ok": True, "findings": 0}

@@ -10,7 +10,7 @@ from launched import QUICK, RunFolder, kill, run, toml, wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 PEERS, ROUNDS = 4, 12
 NAMES = [f"peer-0{number}" for number in range(1, PEERS + 1)]

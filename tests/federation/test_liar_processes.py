@@ -24,7 +24,7 @@ from peerage_crypto.statements import signing_domain
 from peerage_ledger.deployment import Deployment
 from peerage_ledger.transcript import decode_session
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 LIARS = Path(__file__).parents[2] / "examples" / "liars.py"
 LIAR = "peer-02"
@@ -53,7 +53,7 @@ def _run(folder: Path, name: str, peers: int, rounds: int, lies: dict[str, str])
         "cast": [{"peer": peer, "behaviour": f"{LIARS}:{lie}"} for peer, lie in lies.items()],
     }
     file = toml(folder / f"{name}.toml", settings)
-    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", name, folder=folder, seconds=200)
+    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", name, folder=folder, seconds=400)
     assert done.returncode in {0, 1}, done.stdout + done.stderr
     (folder / f"{name}.said").write_text(done.stdout)
     return RunFolder(folder / name)

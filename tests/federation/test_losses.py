@@ -10,7 +10,7 @@ from launched import QUICK, RunFolder, command, kill, run, toml, wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 NAMES = [f"peer-0{number}" for number in range(1, 6)]
 SLOW = {"epochs": 60, "batch_size": 16, "learning_rate": 0.05}  # rounds long enough to come back in
@@ -26,7 +26,7 @@ def test_a_peer_killed_in_the_middle_returns_and_nothing_of_it_is_lost(tmp_path:
         "cast": [{"peer": "peer-04", "kill_in_round": 2, "return_in_round": 4}],
     }
     file = toml(tmp_path / "f.toml", settings)
-    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=200)
+    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=400)
     assert done.returncode == 0, done.stdout + done.stderr
     found = RunFolder(tmp_path / "r")
     told = found.summary

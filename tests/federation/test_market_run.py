@@ -14,7 +14,7 @@ from peerage_crypto.errors import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.chain, pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.chain, pytest.mark.federation, pytest.mark.timeout(600)]
 
 
 def test_a_model_is_sold_opened_paid_and_replaced(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_a_model_is_sold_opened_paid_and_replaced(tmp_path: Path) -> None:
         owner = {"PEERAGE_KEYSTORE": chain["keystore"], "PEERAGE_PASSWORD": password}
 
         def ok(*arguments: object, code: int = 0) -> dict[str, object]:
-            done = command(*arguments, "--json", folder=tmp_path, seconds=100, **owner)
+            done = command(*arguments, "--json", folder=tmp_path, seconds=400, **owner)
             assert done.returncode == code, done.stdout + done.stderr
             return json.loads(done.stdout) if code == 0 else {"said": done.stderr}
 

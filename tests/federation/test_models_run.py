@@ -20,7 +20,7 @@ from peerage.learning.own_rows import right_by_peer
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 
 def test_pictures_from_a_file_are_learnt_and_the_best_round_is_what_counting_in_one_place_says(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_pictures_from_a_file_are_learnt_and_the_best_round_is_what_counting_in_
         "timing": PATIENT,
     }
     file = toml(tmp_path / "f.toml", settings)
-    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=200)
+    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=400)
     assert done.returncode == 0, done.stdout + done.stderr
     told = RunFolder(tmp_path / "r").summary
     assert told["audit"] == {"ok": True, "findings": 0}

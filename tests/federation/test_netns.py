@@ -8,7 +8,7 @@ import sys
 import netns
 import pytest
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 ECHO = """
 import socket, sys

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 PEERS = 5  # with the chain: six namespaces
 ROUNDS = 12
@@ -133,7 +133,7 @@ def _told(folder: Path, network: netns.Network, stack: contextlib.ExitStack) -> 
             shutil.copy(artefact, store)
     rpc = json.loads((folder / "chain" / "devnet.json").read_text())["rpc"]
     asked = ["--deployment", folder / "deployment.json", "--rpc", rpc, "--store", store]
-    done = command("audit", *asked, folder=folder, inside=chain.run, seconds=100)
+    done = command("audit", *asked, folder=folder, inside=chain.run, seconds=400)
     story.audit, story.audit_code = done.stdout + done.stderr, done.returncode
     return story
 
@@ -159,7 +159,7 @@ def _sites(folder: Path, chain: netns.Node, stack: contextlib.ExitStack) -> tupl
     keystore = ["--keystore", told["keystore"], "--password-file", told["password_file"]]
     peers = [word for address in addresses for word in ("--peer", address)]
     done = command(
-        "deploy", file, "--rpc", told["rpc"], *keystore, *peers, "--fund", folder=folder, inside=chain.run, seconds=100
+        "deploy", file, "--rpc", told["rpc"], *keystore, *peers, "--fund", folder=folder, inside=chain.run, seconds=400
     )
     assert done.returncode == 0, done.stderr
     for number, site in enumerate(sites):

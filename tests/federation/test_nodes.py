@@ -24,7 +24,7 @@ from peerage_ledger.rpc import connect
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 SITES = ["hospital-1", "hospital-2", "hospital-3"]
 ROUNDS = 2

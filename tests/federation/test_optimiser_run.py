@@ -13,7 +13,7 @@ from peerage.config_toml import load_federation
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 
 def test_fedadam_goes_through_a_kill_and_an_audit(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_fedadam_goes_through_a_kill_and_an_audit(tmp_path: Path) -> None:
         "cast": [{"peer": "peer-04", "kill_in_round": 2, "return_in_round": 4}],
     }
     file = toml(tmp_path / "f.toml", settings)
-    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=200)
+    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=400)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FedAdam (rate 0.1, 0.9, 0.99, tau 0.001)" in done.stdout + done.stderr
     found = RunFolder(tmp_path / "r")
@@ -55,7 +55,7 @@ def test_updates_that_scaffold_corrected_are_paid_and_audited(tmp_path: Path) ->
         "cast": [{"peer": "peer-02", "behaviour": "parent-back"}],
     }
     file = toml(tmp_path / "f.toml", settings)
-    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=120)
+    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=400)
     assert done.returncode == 0, done.stdout + done.stderr
     told = RunFolder(tmp_path / "r").summary
     assert told["audit"] == {"ok": True, "findings": 0}

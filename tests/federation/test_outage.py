@@ -16,7 +16,7 @@ from peerage_ledger.events import RewardClaimed, RootPublished, RoundRecorded
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 LONG = os.environ.get("PEERAGE_LONG") == "1"  # every engine, and twenty seconds
 AWAY = 20 if LONG else 4

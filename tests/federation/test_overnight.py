@@ -13,7 +13,7 @@ from launched import Launched, RunFolder, wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = 8

@@ -19,7 +19,7 @@ from peerage_crypto.errors import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 
 def test_heads_stay_at_home_and_the_base_is_never_sent(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_heads_stay_at_home_and_the_base_is_never_sent(tmp_path: Path) -> None:
         "timing": PATIENT,
     }
     file = toml(tmp_path / "f.toml", settings)
-    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=200)
+    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=400)
     assert done.returncode == 0, done.stdout + done.stderr
     run = RunFolder(tmp_path / "r")
     told = run.summary

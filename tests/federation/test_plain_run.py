@@ -12,7 +12,7 @@ from peerage.audit.run import audit
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 
 def test_two_peers_exchange_weights_in_the_open(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_two_peers_exchange_weights_in_the_open(tmp_path: Path) -> None:
         "timing": PATIENT,
     }
     file = toml(tmp_path / "f.toml", settings)
-    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=100)
+    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=400)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "an initiator sees the updates it pulls" in done.stdout + done.stderr  # what it does not hide
     told = RunFolder(tmp_path / "r").summary
@@ -44,7 +44,7 @@ def test_peers_in_a_ring_merge_their_neighbours_alone(tmp_path: Path) -> None:
         "timing": PATIENT,
     }
     file = toml(tmp_path / "f.toml", settings)
-    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=100)
+    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=400)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "graph ring" in done.stdout + done.stderr
     found = RunFolder(tmp_path / "r")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from peerage_crypto.session import SessionTranscript
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 
 def sessions(store: Path) -> list[SessionTranscript]:
@@ -43,7 +43,7 @@ def test_a_run_with_noise_says_its_epsilon_and_audits_clean(tmp_path: Path) -> N
         "timing": PATIENT,
     }
     file = toml(tmp_path / "f.toml", settings)
-    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=100)
+    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=400)
     assert done.returncode == 0, done.stdout + done.stderr
     told = RunFolder(tmp_path / "r").summary
     assert told["audit"] == {"ok": True, "findings": 0}
@@ -91,7 +91,7 @@ def test_noise_and_two_regions_together_audit_clean_and_say_the_smaller_sum(tmp_
         for name, peers in (("north", names[:5]), ("south", names[5:])):
             leader = peers[0] if name == "north" else ""
             more.write(f"[[regions]]\nname = {name!r}\npeers = {json.dumps(peers)}\nleader = {leader!r}\n")
-    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=100)
+    done = command("run", file, "--ledger", "embedded", "--country", "DEU", "--out", "r", folder=tmp_path, seconds=400)
     assert done.returncode == 0, done.stdout + done.stderr
     told = RunFolder(tmp_path / "r").summary
     assert told["audit"] == {"ok": True, "findings": 0}

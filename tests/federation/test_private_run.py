@@ -13,7 +13,7 @@ from peerage_ledger.transcript import NOTHING, RoundTranscript, decode_round
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 PEERS, ROUNDS = 12, 3
 
@@ -23,7 +23,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, str]:
     folder = tmp_path_factory.mktemp("private")
     file = toml(folder / "f.toml", {"peers": PEERS, "rounds": ROUNDS, "timing": PATIENT})
     settings = ("--validation", "private", "--ledger", "embedded", "--country", "DEU", "--out", "r")
-    ended = command("run", *settings, file, folder=folder, seconds=150)
+    ended = command("run", *settings, file, folder=folder, seconds=400)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return RunFolder(folder / "r"), ended.stdout
 

@@ -21,7 +21,7 @@ from peerage_crypto.errors import PeerageError
 from peerage_ledger.provenance import open_envelope
 from peerage_ledger.transcript import decode_round
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 SMALL = {
     "name": "p",
@@ -36,7 +36,7 @@ PEERS = [f"peer-{i:02}" for i in range(1, 5)]
 
 def made(folder: Path, **changes: Any) -> Path:
     settings = toml(folder / "federation.toml", {**SMALL, **changes})
-    done = command("run", settings, "--out", "out", "--json", folder=folder, seconds=120)
+    done = command("run", settings, "--out", "out", "--json", folder=folder, seconds=400)
     assert done.returncode == 0, done.stderr
     return folder / "out"
 

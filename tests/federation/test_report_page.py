@@ -23,12 +23,12 @@ EVIL = "\"><script>document.title='owned'</script><img src=x onerror=alert(1)>\u
 LOOKING = ("--allow-file-access-from-files", "--dump-dom", "--virtual-time-budget=4000")
 PLOTS = 8  # three of accuracy, three of energy, SCI, rewards
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 
 def peerage(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "peerage", *arguments], capture_output=True, text=True, timeout=180, check=False
+        [sys.executable, "-m", "peerage", *arguments], capture_output=True, text=True, timeout=280, check=False
     )
 
 
@@ -235,7 +235,7 @@ def chromium() -> Iterator[list[str]]:
 
 
 def browse(chromium: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([*chromium, *arguments], capture_output=True, text=True, timeout=90, check=False)
+    done = subprocess.run([*chromium, *arguments], capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     return done
 

@@ -18,7 +18,7 @@ from peerage.audit.run import audit
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 SETTINGS: dict[str, Any] = {
     "peers": 5,
@@ -35,7 +35,7 @@ def played(folder: Path, *flags: str, energy: str = "", **settings: Any) -> tupl
     file = toml(folder / "f.toml", SETTINGS | settings)
     with file.open("a") as more:
         more.write(energy)
-    done = command("run", *flags, "--out", "out", "f.toml", folder=folder, seconds=150)
+    done = command("run", *flags, "--out", "out", "f.toml", folder=folder, seconds=400)
     assert done.returncode == 0, done.stderr
     assert "Audit: PASS" in done.stdout
     return folder / "out", done.stdout

@@ -21,7 +21,7 @@ from peerage.schedule import turns_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 SETTINGS: dict[str, Any] = {
     "peers": 5,
@@ -37,7 +37,7 @@ SETTINGS: dict[str, Any] = {
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("solar")
     flags = ["--schedule", "windows", "--energy", "peer-05=solar:4:30", "--out", "out", "--json"]
-    done = command("run", *flags, toml(folder / "f.toml", SETTINGS), folder=folder, seconds=150)
+    done = command("run", *flags, toml(folder / "f.toml", SETTINGS), folder=folder, seconds=400)
     assert done.returncode == 0, done.stderr
     return folder / "out"
 

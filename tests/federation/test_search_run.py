@@ -13,7 +13,7 @@ from peerage.config_toml import load_federation
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 
 def test_a_search_goes_on_after_a_kill_and_finds_the_rate_that_learns(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_a_search_goes_on_after_a_kill_and_finds_the_rate_that_learns(tmp_path: 
         begun.process.wait()
         wait_until(lambda: not begun.pids(), 30, "the end of all processes")
     before = (first / "summary.json").stat().st_mtime_ns
-    done = command("search", "--resume", "--out", "s", "--json", folder=tmp_path, seconds=200)
+    done = command("search", "--resume", "--out", "s", "--json", folder=tmp_path, seconds=400)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (first / "summary.json").stat().st_mtime_ns == before, "what was done is not done again"
     found = json.loads(done.stdout)

@@ -13,7 +13,7 @@ from launched import PATIENT, RunFolder, command, toml
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 
 def table(path: Path, rows: int, seed: int) -> Path:
@@ -36,7 +36,7 @@ def finished(tmp_path: Path, *more: str) -> tuple[RunFolder, str]:
     file = toml(tmp_path / "f.toml", {"training": {"epochs": 3, "learning_rate": 0.1}, "timing": PATIENT})
     flags = ["--data", "csv:patients.csv", "--label", "diagnosis", "--partition", "dirichlet:1", "--peers", "4"]
     flags += ["--rounds", "3", "--ledger", "embedded", "--country", "DEU", "--out", "r", *more]
-    done = command("run", *flags, file, folder=tmp_path, seconds=200)
+    done = command("run", *flags, file, folder=tmp_path, seconds=400)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     found = RunFolder(tmp_path / "r")

@@ -19,7 +19,7 @@ from peerage_crypto.digest import sha256
 from peerage_ledger.plain_record import decode_plain
 from peerage_ledger.transcript import decode_round, decode_session
 
-pytestmark = [pytest.mark.federation, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
 
 def start(out: Path, *more: str) -> Path:

@@ -18,7 +18,7 @@ needs_engine = pytest.mark.skipif(not HAS_ENGINE, reason="atheris is not install
 def fuzz(*arguments, **environment):
     command = [sys.executable, str(ROOT / "scripts" / "fuzz"), *map(str, arguments)]
     told = {**os.environ, "PYTHONHASHSEED": "0", **environment}
-    return subprocess.run(command, capture_output=True, text=True, env=told, cwd=ROOT, timeout=110, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=told, cwd=ROOT, timeout=280, check=False)
 
 
 def table(run):

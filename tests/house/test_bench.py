@@ -16,7 +16,7 @@ KEYS = {"schema", "bench", "machine", "settings", "ours", "yardsticks", "ratios"
 
 def bench(*arguments):
     done = subprocess.run(
-        [sys.executable, BENCH, *map(str, arguments)], check=False, capture_output=True, text=True, timeout=110
+        [sys.executable, BENCH, *map(str, arguments)], check=False, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)  # one document and nothing else

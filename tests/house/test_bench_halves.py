@@ -11,7 +11,7 @@ BENCH = Path(__file__).parents[2] / "scripts" / "bench"
 def test_halves_that_are_drawn_anew_give_more_away_than_those_drawn_once():
     sizes = ("--rounds", "1", "8", "--seeds", "1", "--partition", "dirichlet:1")
     done = subprocess.run(
-        [sys.executable, BENCH, "halves", *sizes], check=False, capture_output=True, text=True, timeout=110
+        [sys.executable, BENCH, "halves", *sizes], check=False, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr
     ours = json.loads(done.stdout)["ours"]

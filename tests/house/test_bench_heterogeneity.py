@@ -15,7 +15,7 @@ def test_a_correction_stands_beside_going_without_with_its_spread_and_its_joules
         check=False,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

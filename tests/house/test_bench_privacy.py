@@ -11,7 +11,7 @@ BENCH = Path(__file__).parents[2] / "scripts" / "bench"
 
 def bench(*arguments):
     done = subprocess.run(
-        [sys.executable, BENCH, *map(str, arguments)], check=False, capture_output=True, text=True, timeout=110
+        [sys.executable, BENCH, *map(str, arguments)], check=False, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -11,7 +11,7 @@ BENCH = Path(__file__).parents[2] / "scripts" / "bench"
 def test_sketches_are_measured_on_real_updates():
     sizes = ("--rounds", "1", "--seeds", "1", "--counts", "16", "--parameters", "20000", "--repeats", "1")
     done = subprocess.run(
-        [sys.executable, BENCH, "sketches", *sizes], check=False, capture_output=True, text=True, timeout=110
+        [sys.executable, BENCH, "sketches", *sizes], check=False, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

@@ -31,7 +31,7 @@ def test_a_table_and_a_model_of_your_own_from_the_readme_alone(tmp_path):
             check=False,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=280,
         )
         assert done.returncode == int(block["code"] or 0), f"{block['body']}\n{done.stdout}\n{done.stderr}"
     for name in ("model.safetensors", "MODEL_CARD.md", "summary.json", "federation.toml"):

@@ -55,7 +55,7 @@ def installed(wheel, tmp_path_factory):
 def run(installed, code, cwd):
     guard = f"import sys; sys.path.insert(0, {str(installed)!r})\n"
     done = subprocess.run(
-        [sys.executable, "-c", guard + code], cwd=cwd, check=False, capture_output=True, text=True, timeout=100
+        [sys.executable, "-c", guard + code], cwd=cwd, check=False, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

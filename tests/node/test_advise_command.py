@@ -180,6 +180,6 @@ sys.addaudithook(refuse)
 from peerage.cli.main import app
 app(["advise", "--energy-wh", "1", "--country", "FRA", "--forecast", {str(SYNTHETIC)!r}, "--location", "synthetic"])
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=100)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stderr
     assert "synthetic" in done.stdout

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from peerage.config import Federation
-from peerage.config_toml import parse_federation
+from peerage.config_toml import federation_hash, parse_federation
 from peerage.learning.answers import LONGEST, Answering, load_questions
 from peerage.learning.architectures import first_model
 from peerage.learning.data_digits import digits
@@ -50,6 +50,15 @@ def test_answers_alone_are_in_the_vector_and_the_own_model_may_be_another(model:
     other = first_model(federation(file, 'kind = "cnn"\n'), (64,), 10)
     assert layout_hash(layout(other), frozen_digest(other)) == layout_hash(layout(model), frozen_digest(model))
     assert {name for name, _ in personal_entries(model)} == {f"own.{name}" for name in model.own.state_dict()}
+
+
+def test_sites_with_models_of_different_kinds_are_one_federation(file: Path) -> None:
+    one, other = federation(file), federation(file, 'kind = "cnn"\nhidden = 16\n')
+    assert federation_hash(one) == federation_hash(other)
+    assert federation_hash(one) != federation_hash(federation(file.with_name("other.npz")))
+    with_weights = ('kind = "cnn"\n', "")
+    ways = [parse_federation(f"peers = 4\n[model]\n{lines}", where="f.toml") for lines in with_weights]
+    assert federation_hash(ways[0]) != federation_hash(ways[1])
 
 
 def test_who_has_other_questions_is_noticed_before_anything_is_exchanged(model: Answering, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ sys.addaudithook(lambda name, args: refuse(name) if name.startswith("socket.") a
 from peerage.emissions.codecarbon_door import probe_host
 print(probe_host("fra").to_json())
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=100)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # CodeCarbon's own warnings stay inside
     probe = probe_from_json(done.stdout)

@@ -29,7 +29,7 @@ def test_the_commands_of_the_page_run_in_their_order(tmp_path: Path) -> None:
             check=False,
             capture_output=True,
             text=True,
-            timeout=110,
+            timeout=280,
         )
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
         said += done.stdout

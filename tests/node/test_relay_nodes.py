@@ -69,7 +69,7 @@ def listens(node: Launched) -> bool:
 
 
 @pytest.mark.federation
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_masked_rounds_with_two_sites_that_nobody_can_dial(tmp_path: Path) -> None:
     common = tmp_path / "common"
     common.mkdir()

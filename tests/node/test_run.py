@@ -50,7 +50,7 @@ def test_a_run_leaves_a_model_its_accounts_and_one_json_document(tmp_path: Path)
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stderr

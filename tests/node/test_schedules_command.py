@@ -11,7 +11,7 @@ COMMAND = Path(__file__).parents[2] / "scripts" / "schedules"
 
 def schedules(*arguments):
     return subprocess.run(
-        [sys.executable, COMMAND, *map(str, arguments)], check=False, capture_output=True, text=True, timeout=110
+        [sys.executable, COMMAND, *map(str, arguments)], check=False, capture_output=True, text=True, timeout=280
     )
 
 
