@@ -17,6 +17,7 @@ from benchmarks.result import Result, say
 if TYPE_CHECKING:
     import argparse
 
+    from peerage.config import Federation
     from peerage.emissions import HostProbe
 
 GENERATOR_ROUNDS = 10
@@ -41,6 +42,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--partition", default="dirichlet:0.1")
+    parser.add_argument("--data-dir", default="digits", help="MNIST instead: the folder with its IDX files")
+    parser.add_argument("--records", type=int, default=0, help="of MNIST, so many for training")
     parser.add_argument("--only", nargs="+", choices=METHODS, help="these, and nothing")
     parser.set_defaults(measure=measure)
 
@@ -65,11 +68,11 @@ def measure(args: argparse.Namespace) -> Result:
         ours[base] = {name: figures(runs, found["nothing"]) for name, runs in found.items()}
         for name in methods:
             ratios[f"joules, {base}, {name} / nothing"] = ours[base][name]["joules"] / ours[base]["nothing"]["joules"]
-    walls = [walls_of(settings("", args.peers, args.rounds, args.partition, seed)) for seed in range(args.seeds)]
+    walls = [walls_of(federation_of("", args, seed)) for seed in range(args.seeds)]
     return Result(
         "heterogeneity",
         {
-            "data": "digits",
+            "data": "digits" if args.data_dir == "digits" else f"MNIST, {args.records or 'all'} records",
             "peers": args.peers,
             "rounds": args.rounds,
             "seeds": args.seeds,
@@ -100,8 +103,12 @@ def played(lines: str, args: argparse.Namespace, seed: int, probe: HostProbe) ->
         if "{generator}" in lines:
             write_generator(file, args, seed)
         told = lines.replace("{generator}", str(file))
-        curve = accuracies(settings(told, args.peers, args.rounds, args.partition, seed))
+        curve = accuracies(federation_of(told, args, seed))
     return curve, metered([meter.close_round(1)]).cpu_dyn.uj / 1e6
+
+
+def federation_of(lines: str, args: argparse.Namespace, seed: int, rounds: int = 0) -> Federation:
+    return settings(lines, args.peers, rounds or args.rounds, args.partition, seed, args.data_dir, args.records)
 
 
 def write_generator(file: Path, args: argparse.Namespace, seed: int) -> None:
@@ -109,7 +116,7 @@ def write_generator(file: Path, args: argparse.Namespace, seed: int) -> None:
     from peerage.learning.model import layout, save_safetensors, to_vector
 
     lines = BASES["default"] + GENERATOR_RATE + METHODS["generator"]
-    _, model = learnt(settings(lines, args.peers, GENERATOR_ROUNDS, args.partition, seed))
+    _, model = learnt(federation_of(lines, args, seed, GENERATOR_ROUNDS))
     save_safetensors(file, layout(model), to_vector(model))
 
 

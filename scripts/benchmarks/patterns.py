@@ -131,11 +131,16 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"mean": fmean(values), "sd": pstdev(values)}
 
 
-def settings(lines: str, peers: int, rounds: int, spec: str, seed: int, source: str = "digits") -> Federation:
-    """A federation of these lines, checked as any other. `source`: digits, or the folder with MNIST's files."""
+def settings(
+    lines: str, peers: int, rounds: int, spec: str, seed: int, source: str = "digits", records: int = 0
+) -> Federation:
+    """A federation of these lines, checked as any other. `source`: digits, or the folder with MNIST's files, of which
+    the first `records` are taken, or all.
+    """
     from peerage.config_toml import parse_federation
 
-    data = "" if source == "digits" else f'source = "mnist", data_dir = "{source}", '
+    mnist = f"mnist:{records}" if records else "mnist"
+    data = "" if source == "digits" else f'source = "{mnist}", data_dir = "{source}", '
     head = f'peers = {peers}\nrounds = {rounds}\nseed = {seed}\ndata = {{ {data}partition = "{spec}" }}\n'
     return parse_federation(head + lines, where="the pattern")
 
