@@ -78,6 +78,17 @@ def tensors(part: Dataset) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(part.features), torch.from_numpy(part.labels)
 
 
+def test_a_peer_that_pushes_its_numbers_as_far_as_clips_allow_breaks_no_other() -> None:
+    made, some = generator(), rows((5, 5, 5))
+    for far in (300.0, -300.0):  # clip after clip in one direction
+        vector = to_vector(made)
+        vector[entries(made)] = far
+        vector[: made.spread.numel() + made.mean.numel()] = far  # all directions are one
+        from_vector(made, vector)
+        assert np.isfinite(trainer.evaluate(made, some).loss)
+        assert np.isfinite(path_gradient(made, vector, np.ones_like(vector), some)).all()
+
+
 def test_it_is_trained_and_tells_classes_apart() -> None:
     made = build((12,), 3, 0, made=lambda: Generator((12,), 3))
     trainer.train(made, rows((200, 200, 200)), trainer.TrainSettings(5, 32, 0.1), 0)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 LATENT = 8  # directions in which a class spreads by more than noise
 FIRST_SPREAD = 0.3  # of W's first draw and of sigma
 LEAST_LOG_VARIANCE = -4.0  # pixels that never change would make it a point
+MOST_LOG_VARIANCE = 8.0  # whoever pushes it up, round after round, does not make it overflow
 
 
 class Generator(nn.Module):
@@ -52,9 +53,10 @@ class Generator(nn.Module):
         square = (flat * flat).sum(dim=1)[:, None] - 2 * flat @ self.mean.T + (self.mean * self.mean).sum(dim=1)
         means = torch.einsum("cd,cdk->ck", self.mean, self.spread)
         shadow = torch.einsum("nd,cdk->nck", flat, self.spread) - means
-        inner = torch.einsum("cdk,cdl->ckl", self.spread, self.spread)
-        inner = inner + variance[:, None, None] * torch.eye(inner.shape[-1], dtype=rows.dtype)
-        root = torch.linalg.cholesky(inner)
+        wide = self.spread.double()  # somebody may push all directions into one, and rounding would break the root
+        inner = torch.einsum("cdk,cdl->ckl", wide, wide)
+        inner = inner + variance.double()[:, None, None] * torch.eye(inner.shape[-1], dtype=torch.float64)
+        root = torch.linalg.cholesky(inner).to(rows.dtype)
         solved = torch.linalg.solve_triangular(root, shadow.permute(1, 2, 0), upper=False)  # (classes, latent, n)
         distance = (square - (solved * solved).sum(dim=1).T) / variance
         volume = 2 * torch.diagonal(root, dim1=1, dim2=2).log().sum(dim=1)
@@ -72,7 +74,7 @@ class Generator(nn.Module):
         return -(own * weights).sum()
 
     def _variance(self) -> torch.Tensor:
-        return self.log_variance.clamp(min=LEAST_LOG_VARIANCE).exp()
+        return self.log_variance.clamp(LEAST_LOG_VARIANCE, MOST_LOG_VARIANCE).exp()
 
     @torch.no_grad()
     def sample(self, labels: NDArray[np.int64], draws: np.random.Generator) -> torch.Tensor:
