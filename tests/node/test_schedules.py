@@ -15,7 +15,7 @@ import sim_runner
 from schedules import FAMILIES, STEPS, kill_at, play
 from simulator import Simulation, Weather
 
-SCHEDULES = int(os.environ.get("PEERAGE_SCHEDULES", "3000" if "CI" in os.environ else "1300"))
+SCHEDULES = int(os.environ.get("PEERAGE_SCHEDULES", "2000" if "CI" in os.environ else "1300"))
 
 
 @pytest.fixture(scope="module")
