@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import io
 import struct
-import tempfile
 import zipfile
 import zlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fuzz.place import place
 from fuzz.target import target
 from peerage.learning import data_arrays, data_folder, data_png
 from peerage_crypto.errors import InputError
 
-PLACE = Path(tempfile.mkdtemp(prefix="peerage-fuzz-"))
+if TYPE_CHECKING:
+    from pathlib import Path
+
 data_arrays.LARGEST = 1 << 20  # the decoders are the same with less
 data_png.MOST_PIXELS = 1 << 16
 
@@ -45,21 +47,21 @@ def check(path: Path) -> None:
 
 @target("table.npz", allowed=(InputError,), seeds=lambda: [archive(ROWS, LABELS)])
 def npz(data: bytes) -> None:
-    (PLACE / "rows.npz").write_bytes(data)
-    check(PLACE / "rows.npz")
+    (place() / "rows.npz").write_bytes(data)
+    check(place() / "rows.npz")
 
 
 @target("table.npz-spoilt", allowed=(InputError,), seeds=lambda: [ROWS, saved(np.array([["a"], ["b"], ["c"], ["d"]]))])
 def npz_spoilt(data: bytes) -> None:
     """The features are any bytes, behind a checksum that is right."""
-    (PLACE / "rows.npz").write_bytes(archive(data, LABELS))
-    check(PLACE / "rows.npz")
+    (place() / "rows.npz").write_bytes(archive(data, LABELS))
+    check(place() / "rows.npz")
 
 
 @target("table.npz-labels", allowed=(InputError,), seeds=lambda: [LABELS, saved(np.array(["no", "yes", "no", "no"]))])
 def npz_labels(data: bytes) -> None:
-    (PLACE / "rows.npz").write_bytes(archive(ROWS, data))
-    check(PLACE / "rows.npz")
+    (place() / "rows.npz").write_bytes(archive(ROWS, data))
+    check(place() / "rows.npz")
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -91,5 +93,5 @@ def picture_spoilt(data: bytes) -> None:
 
 @target("table.pnm", allowed=(InputError,), seeds=lambda: [b"P5 2 2 255\nabcd", b"P6\n# made\n1 1 255\nabc"])
 def pnm(data: bytes) -> None:
-    (PLACE / "x.pgm").write_bytes(data)
-    assert data_folder.read_picture(PLACE / "x.pgm").max() <= 1
+    (place() / "x.pgm").write_bytes(data)
+    assert data_folder.read_picture(place() / "x.pgm").max() <= 1

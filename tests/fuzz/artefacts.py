@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import struct
-import tempfile
-from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from fuzz.builder import build, tree
 from fuzz.draw import Draw, edited
+from fuzz.place import place
 from fuzz.target import target
 from peerage.audit.store import VALIDATION_HEAD, shelve, validation_from
 from peerage.emissions import PHASES, BadRecord, Label, decode_host_record, decode_record
@@ -114,19 +113,18 @@ def vectors(data: bytes) -> None:
     assert scoring_step.direction_bytes(scoring_step.direction_from(data, 6)) == data
 
 
-PLACE = Path(tempfile.mkdtemp(prefix="peerage-fuzz-"))
 LAYOUT = (("a", (2,)), ("b", (1, 2)))
 
 
 def model_file() -> bytes:
-    save_safetensors(PLACE / "seed", LAYOUT, np.arange(4, dtype=np.float32))
-    return (PLACE / "seed").read_bytes()
+    save_safetensors(place() / "seed", LAYOUT, np.arange(4, dtype=np.float32))
+    return (place() / "seed").read_bytes()
 
 
 @target("artefact.safetensors", allowed=(InputError,), seeds=lambda: [model_file()])
 def safetensors(data: bytes) -> None:
-    (PLACE / "model").write_bytes(data)
-    assert load_safetensors(PLACE / "model", LAYOUT).shape == (4,)
+    (place() / "model").write_bytes(data)
+    assert load_safetensors(place() / "model", LAYOUT).shape == (4,)
 
 
 DTYPES = ("F32", "F64", "F16", "BF16", "F8_E4M3", "F8_E5M2", "I64", "U8", "BOOL", "C64", "F4", "X", "")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,6 +13,7 @@ from eth_abi.abi import encode as abi
 
 from fuzz.builder import tree
 from fuzz.draw import Draw, edited
+from fuzz.place import place
 from fuzz.settings import deployment_file
 from fuzz.target import target
 from peerage_crypto.digest import sha256
@@ -33,7 +32,6 @@ from peerage_ledger.view import View
 ME = Account.from_secret(b"\1" * 32)
 DEPLOYMENT = replace(Deployment.from_json(deployment_file(), "it"), chain_id=31337)
 RECORD = RoundRecord(1, bytes(32), (0,), (bytes(32),), *(bytes([i]) * 32 for i in range(7)), 3)
-PLACE = Path(tempfile.mkdtemp(prefix="peerage-fuzz-"))
 SHAPES = [bytes([n * 3, n, 5, n * 11 % 256, 1]) for n in range(12)]
 
 
@@ -315,7 +313,7 @@ def ledger(data: bytes) -> None:
     replies = [draw.pick(REPLIES) for _ in range(draw.below(6))]
     spoilt = edited([*REPLIES[:4], *replies], draw)
     node = Replies(spoilt if isinstance(spoilt, list) else [spoilt])
-    path = PLACE / "outbox.jsonl"
+    path = place() / "outbox.jsonl"
     path.unlink(missing_ok=True)
     file = OutboxFile(path, 31337, ME.address)
     mine = chain.ChainLedger.__new__(chain.ChainLedger)

@@ -11,6 +11,7 @@ import os
 import re
 import resource
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +107,7 @@ def _fuzz(job: Job) -> None:
         "artifact_prefix": f"{job.findings}/",
     }
     arguments = [sys.argv[0], *(f"-{name}={value}" for name, value in flags.items() if value), str(job.folder)]
+    tempfile.tempdir = str(job.findings)  # what a target writes goes with the job
     atheris.Setup(arguments, lambda data: _one(job, bytes(data)))
     atheris.Fuzz()
 

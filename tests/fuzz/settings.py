@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import msgspec
@@ -12,6 +11,7 @@ import numpy as np
 
 from fuzz.builder import build, tree
 from fuzz.draw import Draw, edited
+from fuzz.place import place
 from fuzz.target import target
 from peerage import config_toml, keys
 from peerage.config import Federation
@@ -30,13 +30,15 @@ from peerage_ledger.deployment import Deployment
 from peerage_ledger.devnets.evm_log import RawLog
 from peerage_ledger.outbox import OutboxFile, Refused, Reopened, Settled, Signed, Voided, Wanted
 
-PLACE = Path(tempfile.mkdtemp(prefix="peerage-fuzz-"))
+if TYPE_CHECKING:
+    from pathlib import Path
+
 SHAPES = [bytes([n * 3, n, 5, n * 11 % 256, 1]) for n in range(12)]
 
 
 def placed(name: str, data: bytes) -> Path:
-    (PLACE / name).write_bytes(data)
-    return PLACE / name
+    (place() / name).write_bytes(data)
+    return place() / name
 
 
 RECURSING = 64 << 20  # tomllib is Python: a frame for each bracket, up to the recursion limit
@@ -132,7 +134,7 @@ def host_probe(data: bytes) -> None:
 def state_file() -> bytes:
     two = np.ones(2, np.float32)
     save_state(
-        PLACE / "seed.state",
+        place() / "seed.state",
         PrivateState(
             version=1,
             status="free",
@@ -147,15 +149,15 @@ def state_file() -> bytes:
             been_in=(),
         ),
     )
-    return (PLACE / "seed.state").read_bytes()
+    return (place() / "seed.state").read_bytes()
 
 
 @target("own.state", allowed=(InputError,), seeds=lambda: [state_file()])
 def state(data: bytes) -> None:
     found = load_state(placed("state", data), 2)
     assert found is not None
-    save_state(PLACE / "state.again", found)
-    assert load_state(PLACE / "state.again", 2) is not None
+    save_state(place() / "state.again", found)
+    assert load_state(place() / "state.again", 2) is not None
 
 
 def lines(*values: object) -> bytes:
@@ -196,7 +198,7 @@ def journal_file() -> bytes:
     from peerage.journal import PeerJournal
     from peerage_crypto.identity import Account
 
-    path = PLACE / "seed.journal"
+    path = place() / "seed.journal"
     path.unlink(missing_ok=True)
     journal = PeerJournal(path, Account.from_secret(b"\1" * 32))
     journal.write("signed", 1, {"sid": "00" * 32, "digest": "11" * 32, "type": "Vote"})

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import gzip
 import struct
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fuzz.draw import Draw
+from fuzz.place import place
 from fuzz.target import target
 from peerage.learning import data_csv, data_mnist
 from peerage_crypto.errors import InputError
 
-PLACE = Path(tempfile.mkdtemp(prefix="peerage-fuzz-"))
+if TYPE_CHECKING:
+    from pathlib import Path
+
 data_mnist.LARGEST = 1 << 20  # the decoder is the same with less; what a file unpacks to may be held a few times
 TABLE = b"a,b,y\n1,red,0\n2.5,blue,1\n,red,0\nnan,,1\n-3e4,blue,1\n"
 SCHEMA = data_csv.Schema(
@@ -34,7 +36,7 @@ def learn_from(path: Path, schema: data_csv.Schema) -> None:
 
 @target("table.csv", allowed=(InputError,), seeds=lambda: [TABLE, TABLE.replace(b",", b";"), b"\xef\xbb\xbf" + TABLE])
 def table(data: bytes) -> None:
-    path = PLACE / "rows.csv"
+    path = place() / "rows.csv"
     path.write_bytes(data)
     learn_from(path, data_csv.csv_schema(path, "y"))
 
@@ -43,8 +45,8 @@ def table(data: bytes) -> None:
 def agreed_table(data: bytes) -> None:
     """The schema comes from a federation file that somebody else has written."""
     head, _, rows = data.partition(b"\n")
-    (PLACE / "rows.csv").write_bytes(rows)
-    learn_from(PLACE / "rows.csv", data_csv.Schema.from_json(head.decode(errors="replace")))
+    (place() / "rows.csv").write_bytes(rows)
+    learn_from(place() / "rows.csv", data_csv.Schema.from_json(head.decode(errors="replace")))
 
 
 def idx(shape: tuple[int, ...], body: bytes) -> bytes:
@@ -58,15 +60,15 @@ def idx(shape: tuple[int, ...], body: bytes) -> bytes:
     memory=data_mnist.LARGEST // 2,  # what is not in the file is not allocated
 )
 def plain_idx(data: bytes) -> None:
-    (PLACE / "x-idx").write_bytes(data)
+    (place() / "x-idx").write_bytes(data)
     dimensions = data[3] if len(data) > 3 and data[3] in (1, 3) else 3
-    assert data_mnist.read_idx(PLACE / "x-idx", dimensions).ndim == dimensions
+    assert data_mnist.read_idx(place() / "x-idx", dimensions).ndim == dimensions
 
 
 @target("table.idx-gz", allowed=(InputError,), seeds=lambda: [gzip.compress(idx((2, 2, 1), b"abcd"), mtime=0)])
 def packed_idx(data: bytes) -> None:
-    (PLACE / "x-idx.gz").write_bytes(data)
-    data_mnist.read_idx(PLACE / "x-idx.gz", 3)
+    (place() / "x-idx.gz").write_bytes(data)
+    data_mnist.read_idx(place() / "x-idx.gz", 3)
 
 
 @target("table.idx-four", allowed=(InputError,), seeds=lambda: [b"", bytes(40)])
@@ -76,5 +78,5 @@ def four_files(data: bytes) -> None:
         dimensions = 3 if "idx3" in name else 1
         shape = tuple(draw.pick((0, 1, 2, 3, 2**16, 2**32 - 1)) for _ in range(dimensions))
         size = int(np.prod([min(n, 64) for n in shape]))
-        (PLACE / name).write_bytes(idx(shape, draw.binary(0, size) if draw.below(4) == 0 else bytes(size)))
-    data_mnist.mnist(PLACE, draw.pick((None, 0, 1, 5)))
+        (place() / name).write_bytes(idx(shape, draw.binary(0, size) if draw.below(4) == 0 else bytes(size)))
+    data_mnist.mnist(place(), draw.pick((None, 0, 1, 5)))

@@ -58,6 +58,20 @@ def test_a_target_that_does_not_exist_is_refused():
     assert "no target begins with 'nothing.here'" in run.stderr
 
 
+@needs_engine
+def test_two_targets_run_at_once_never_see_each_other_s_files(tmp_path):
+    """Both write a file and map it into memory: one that the other cut short would end the process."""
+    run = fuzz("artefact.safetensors", "--runs", "300", "--jobs", "2", "--corpus", str(tmp_path))
+    assert "2 targets, 600 executions, 0 findings" in run.stdout, run.stdout + run.stderr
+
+
+def test_an_input_wants_the_whole_name_of_one_target(tmp_path):
+    (tmp_path / "input").write_bytes(b"")
+    run = fuzz("artefact.safetensors-", "--input", str(tmp_path / "input"))
+    assert run.returncode == 2
+    assert run.stderr == "scripts/fuzz: --input takes the whole name of one target; --list names them\n"
+
+
 def test_without_the_engine_one_sentence_says_what_it_takes(tmp_path):
     (tmp_path / "atheris.py").write_text("raise ImportError\n")
     run = fuzz("wire", PYTHONPATH=str(tmp_path))
