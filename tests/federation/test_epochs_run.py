@@ -39,7 +39,7 @@ def test_pay_is_claimed_before_the_run_ends_and_nothing_is_paid_twice(tmp_path: 
         wait_until(lambda: bool(paid(found, "peer-01")), 120, f"an epoch in {first.said}")
         kill(first.process.pid)
         first.end(20)
-        wait_until(lambda: not first.pids(), 10, f"the end of {first.pids()}")
+        wait_until(lambda: not first.pids(), 60, f"the end of {first.pids()}")
     with run(["--resume", "--out", "r"], tmp_path) as second:
         assert second.end(200) == 0, second.said
     assert found.summary["audit"] == {"ok": True, "findings": 0}

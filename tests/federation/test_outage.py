@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
-LONG = os.environ.get("PEERAGE_LONG") == "1"  # every engine, and twenty seconds
-AWAY = 20 if LONG else 4
+LONG = os.environ.get("PEERAGE_LONG") == "1"  # every engine, and longer
+AWAY = 20 if LONG else 12  # several rounds of a slow machine
 BEST = next(engine.value for engine in Engine if find(engine) is not None)
 ENGINES = [engine.value for engine in Engine] if LONG else [BEST]
 ROUNDS = 60 if LONG else 16

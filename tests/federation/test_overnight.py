@@ -31,7 +31,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Launched
     arguments[1] = str(out.parent / "overnight.toml")
     with Launched([*arguments, "--out", str(out)], out.parent) as launched:
         assert launched.end(240) == 0, launched.said
-        wait_until(lambda: not launched.pids(), 10, "every process to end with it")  # the fork server notices EOF
+        wait_until(lambda: not launched.pids(), 60, "every process to end with it")  # the fork server notices EOF
     return RunFolder(out), launched
 
 

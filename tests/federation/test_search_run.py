@@ -24,7 +24,7 @@ def test_a_search_goes_on_after_a_kill_and_finds_the_rate_that_learns(tmp_path: 
         wait_until((second / "federation.toml").exists, 100, "the second trial")
         begun.process.kill()
         begun.process.wait()
-        wait_until(lambda: not begun.pids(), 30, "the end of all processes")
+        wait_until(lambda: not begun.pids(), 60, "the end of all processes")
     before = (first / "summary.json").stat().st_mtime_ns
     done = command("search", "--resume", "--out", "s", "--json", folder=tmp_path, seconds=400)
     assert done.returncode == 0, done.stdout + done.stderr
