@@ -66,6 +66,8 @@ class ModelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     local: tuple[str, ...] = ()  # tensors that stay with each peer: "head", or names with * (docs/patterns.md)
     adapters: Annotated[int, Meta(ge=0, le=4096)] = 0  # rank: only low-rank adapters and the last layer are exchanged
     questions: str = ""  # what peers exchange answers to instead of weights: rows (npz), or a generator to draw them
+    clusters: Annotated[int, Meta(ge=0, le=16)] = 0  # models in one, of which each peer trains the one that suits it
+    candidates: tuple[str, ...] = ()  # finished models: nothing is trained, each peer chooses one of them in private
     base: str = ""  # adapters: the model that they are beside, a safetensors file; empty: the first model
 
 
@@ -127,6 +129,7 @@ class PrivacySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     noise: Annotated[float, Meta(ge=0, le=1000)] = 0.0  # 0: no differential privacy, and the summary says so
     delta: Annotated[float, Meta(gt=0, lt=1)] = 1e-5
     least_roster_change: _Positive = 1  # from each earlier roster, or none; 1: any may follow
+    lone_versions: bool = False  # model.clusters: whoever alone trains a version may be seen, though not who that is
 
 
 class RobustSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

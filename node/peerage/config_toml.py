@@ -37,7 +37,8 @@ LISTS: Mapping[str, type[msgspec.Struct]] = {"regions": Region, "energy": Energy
 LATER: Mapping[str, tuple[str, ...]] = {  # settings that older federations did not have
     "merge": ("graph", "optimiser", "learning_rate", "beta2", "tau"),
     "masking": ("random_k",),
-    "model": ("kind", "steps", "norm", "questions"),
+    "privacy": ("lone_versions",),
+    "model": ("kind", "steps", "norm", "questions", "clusters", "candidates"),
     "training": ("proximal", "scaffold", "logit_adjustment", "augment", "generator", "counts"),
     "rewards": ("green_bonus", "green_pool"),
     "timing": ("open_at",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from peerage.config import Federation, ModelSettings
 from peerage.optimising import ADAPTIVE
+from peerage.version_checks import check_versions
 from peerage_crypto.errors import InputError
 
 SEQUENCES = ("gru", "transformer")
@@ -21,7 +22,11 @@ NAMES = {
 def model_words(model: ModelSettings) -> str:
     """For people, of a built-in model."""
     words = NAMES[model.kind].format(hidden=model.hidden, norm=model.norm)
-    return f"answers to common questions, each peer's from a {words} of its own" if model.questions else words
+    if model.questions:
+        return f"answers to common questions, each peer's from a {words} of its own"
+    if model.candidates:
+        return f"a tally of {len(model.candidates)} files of finished models, each a {words}"
+    return f"{model.clusters} versions, each a {words}, of which every peer uses one" if model.clusters else words
 
 
 def check_modelling(federation: Federation) -> tuple[str, ...]:
@@ -40,6 +45,7 @@ def check_modelling(federation: Federation) -> tuple[str, ...]:
             'choose a csv source, or kind = "perceptron"'
         )
     _check_questions(federation)
+    check_versions(federation)
     _check_balancing(federation)
     _check_parts(federation)
     if model.norm != "batch":

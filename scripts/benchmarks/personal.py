@@ -7,6 +7,7 @@ peer's own model: the last common one, fine-tuned once more on its rows, on the 
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import argparse
 
     import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from peerage.config import Federation
@@ -128,8 +130,8 @@ def adapters(peers: int, rounds: int, seeds: int) -> dict[str, Any]:
             }
             for name, (lines, start) in ways.items():
                 federation = settings(lines, peers, rounds, "dirichlet:0.5", seed)
-                accuracy, floats = own_models(federation, base=start, common=True)
-                found.setdefault(name, ([], floats))[0].append(accuracy)
+                done = played(federation, base=start)
+                found.setdefault(name, ([], len(done.model)))[0].append(done.common())
         say(f"personal: adapters, seed {seed}: {', '.join(f'{n} {100 * v[0][-1]:.1f}' for n, v in found.items())}")
     return {name: {**spread(values), "floats": floats} for name, (values, floats) in found.items()}
 
@@ -147,17 +149,46 @@ def write_base(path: Path, federation: Federation) -> None:
     save_safetensors(path, layout(model), to_vector(model))
 
 
+@dataclass(frozen=True)
+class Played:
+    """Each peer's own model at the end, its rows, and test rows of its kind; the first model, and the common vector."""
+
+    nets: list[nn.Module]
+    parts: list[Dataset]
+    tests: list[Dataset]
+    first: nn.Module
+    model: NDArray[np.float32]
+    all_tests: Dataset
+
+    def own(self) -> float:
+        """Mean over peers of each one's own model."""
+        from peerage.learning.trainer import evaluate
+
+        return fmean(evaluate(net, test).accuracy for net, test in zip(self.nets, self.tests, strict=True))
+
+    def common(self) -> float:
+        """The merged model on all rows."""
+        from peerage.learning.model import from_vector
+        from peerage.learning.trainer import evaluate
+
+        from_vector(self.first, self.model)
+        return evaluate(self.first, self.all_tests).accuracy
+
+
 def own_models(
-    federation: Federation,
-    *,
-    permuted: bool = False,
-    together: bool = True,
-    base: str = "",
-    common: bool = False,
-    everything: bool = False,
+    federation: Federation, *, permuted: bool = False, together: bool = True, everything: bool = False
 ) -> tuple[float, int]:
-    """(mean accuracy of the own models, floats exchanged); with `common` that of the merged model on all rows, with
-    `everything` that of the own models on all rows.
+    """(mean accuracy of the own models, floats exchanged); `permuted`: each peer numbers the classes for itself."""
+    kinds = federation.peers if permuted else 1
+    found = played(federation, kinds=kinds, together=together, everything=everything)
+    return found.own(), len(found.model)
+
+
+def played(
+    federation: Federation, *, kinds: int = 1, together: bool = True, base: str = "", everything: bool = False
+) -> Played:
+    """A federation in one process. Peers of one of the `kinds` number the classes alike; `everything`: each is judged
+    on all test rows, not on those of its own classes.
     """
     from copy import deepcopy
     from dataclasses import replace
@@ -167,7 +198,6 @@ def own_models(
     from peerage.learning.architectures import first_model
     from peerage.learning.model import from_vector, layout, load_safetensors, to_vector
     from peerage.learning.personal import own_kind
-    from peerage.learning.trainer import evaluate
     from peerage.rounds.aggregation import masked_input, metrics, update_of
     from peerage.rounds.grid import grid_of
     from peerage.rounds.merging import Merging
@@ -177,8 +207,8 @@ def own_models(
 
     splits, parts, _ = site(federation)
     tests = [splits.test] * len(parts) if everything else own_kind(splits, federation)
-    if permuted:
-        parts, tests = (([named(rows, peer) for peer, rows in enumerate(every)]) for every in (parts, tests))
+    if kinds > 1:
+        parts, tests = (([named(rows, peer % kinds) for peer, rows in enumerate(every)]) for every in (parts, tests))
     first = first_model(federation, splits.train.input_shape, len(splits.train.classes))
     if base:
         from_vector(first, load_safetensors(Path(base), layout(first)))
@@ -201,14 +231,11 @@ def own_models(
             assert not isinstance(merged, str), merged
             step = (merged.model.astype(np.float64) - standing.model.astype(np.float64)).astype(np.float32)
             standing = replace(standing, model=merged.model, step=step, state=merged.state)
-    if common:
-        from_vector(first, standing.model)
-        return evaluate(first, splits.test).accuracy, len(standing.model)
     for peer, (net, rows) in enumerate(zip(nets, parts, strict=True)):
         if together:
             from_vector(net, standing.model)
             tune(federation, net, rows, peer, federation.rounds + 1)
-    return fmean(evaluate(net, test).accuracy for net, test in zip(nets, tests, strict=True)), len(standing.model)
+    return Played(nets, parts, tests, first, standing.model, splits.test)
 
 
 def tune(federation: Federation, net: nn.Module, rows: Dataset, peer: int, number: int) -> None:
@@ -218,6 +245,7 @@ def tune(federation: Federation, net: nn.Module, rows: Dataset, peer: int, numbe
     from peerage.learning.answers import Answering
     from peerage.learning.parts import learning_only
     from peerage.learning.trainer import draw_seed, settings_of, train
+    from peerage.learning.versions import Versions
 
     here, seed = settings_of(federation.training), draw_seed(federation.seed, peer, number)
     if isinstance(net, Answering):
@@ -225,6 +253,8 @@ def tune(federation: Federation, net: nn.Module, rows: Dataset, peer: int, numbe
         train(net, rows, here, seed)
         net.answer()
         return
+    if isinstance(net, Versions):
+        net.choose(rows, seed)
     if not federation.training.head_epochs:
         train(net, rows, here, seed)
         return
@@ -234,11 +264,11 @@ def tune(federation: Federation, net: nn.Module, rows: Dataset, peer: int, numbe
         train(net, rows, here, seed)
 
 
-def named(rows: Dataset, peer: int) -> Dataset:
-    """The same rows under this peer's own numbers for the classes."""
+def named(rows: Dataset, kind: int) -> Dataset:
+    """The same rows under this kind's own numbers for the classes."""
     from dataclasses import replace
 
     import numpy as np
 
-    order = np.random.default_rng([peer, *b"labels"]).permutation(len(rows.classes))
+    order = np.random.default_rng([kind, *b"labels"]).permutation(len(rows.classes))
     return replace(rows, labels=order[rows.labels])

@@ -32,6 +32,7 @@ def agreed(federation: Federation) -> Federation:
         start=_model_file("model.start", federation.model.start),
         base=_model_file("model.base", federation.model.base),
         questions=_model_file("model.questions", federation.model.questions, rows=True),
+        candidates=tuple(_model_file("model.candidates", name) for name in federation.model.candidates),
     )
     training = replace(
         federation.training,

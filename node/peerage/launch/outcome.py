@@ -70,7 +70,7 @@ def gather(
         summary, right = _with_model(summary, run, launcher)
     summary = replace(summary, groups=_groups(ended, summary.accounts, records, right))
     summary = replace(summary, seconds=replace(summary.seconds, total=time.monotonic() - ended.times.started))
-    if baselines:
+    if baselines and not summary.selection:  # where nothing was trained, nobody would have trained alone
         say("Measuring the yardsticks: each peer alone, and all rows in one place (outside the run's clock).")
         summary = _with_yardsticks(summary, run, launcher)
     write_whole(run.summary, summary.to_json())
@@ -221,7 +221,8 @@ def _with_model(
     final = msgspec.json.decode(launcher.run_aside(WRITE_MODEL, job).result(), type=s.FinalModel)
     accuracy = replace(summary.accuracy, aggregate=final.accuracy)
     best = replace(best, accuracy=final.best) if best else None
-    return replace(summary, accuracy=accuracy, quality=final.quality, best=best), final.own
+    found = replace(summary, accuracy=accuracy, quality=final.quality, best=best, selection=final.selection)
+    return found, final.own
 
 
 def _groups(

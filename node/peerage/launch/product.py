@@ -8,10 +8,12 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from peerage.config import Federation
 from peerage.config_toml import load_federation
 from peerage.launch.model_card import Facts, model_card
+from peerage.launch.selection import Selection, Version
 from peerage.launch.summary import FinalModel
 from peerage.learning import baselines
 from peerage.learning.architectures import first_model
@@ -33,6 +35,7 @@ from peerage.learning.partitions import partition
 from peerage.learning.personal import own_kind, under_heads
 from peerage.learning.quality import quality_of
 from peerage.learning.trainer import TrainSettings, evaluate
+from peerage.learning.versions import Selector, sources_of
 from peerage.rundir import RunDir, write_whole
 from peerage.validation import is_private
 
@@ -94,8 +97,25 @@ def write_model(job: str) -> bytes:
             if personal_entries(net)
             else evaluate(net, splits.test).accuracy
         )
-    told = FinalModel(accuracy=accuracy, parameters=size(agreed), quality=quality, best=best, own=own)
+    told = FinalModel(
+        accuracy=accuracy,
+        parameters=size(agreed),
+        quality=quality,
+        best=best,
+        own=own,
+        selection=_selection(net, vector, federation) if isinstance(net, Selector) else None,
+    )
     return msgspec.json.encode(told)
+
+
+def _selection(net: Selector, vector: NDArray[np.float32], federation: Federation) -> Selection:
+    from_vector(net, vector)
+    sources = sources_of([Path(name) for name in federation.model.candidates])
+    versions = tuple(
+        Version(name=told.name, source=source, used_by=told.share, accuracy=told.accuracy)
+        for told, source in zip(net.told(), sources, strict=True)
+    )
+    return Selection(versions=versions, chosen=float(net.fitting))
 
 
 def yardsticks(job: str) -> bytes:

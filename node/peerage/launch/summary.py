@@ -9,6 +9,7 @@ from peerage.config import Federation
 from peerage.launch.faults import Fault
 from peerage.launch.groups import Groups
 from peerage.launch.overhead import Overhead
+from peerage.launch.selection import Selection
 from peerage.launch.turns import ScheduleTold
 from peerage.metrics import RoundMetrics, rounds_seen
 from peerage.own_meter import ground_of
@@ -55,6 +56,7 @@ class FinalModel(msgspec.Struct, frozen=True, kw_only=True):
     parameters: int
     quality: Quality
     best: float | None = None  # accuracy of the best round's, where that is another
+    selection: Selection | None = None  # null where there was nothing to choose
     own: dict[str, tuple[int, int]] = {}  # rows that a peer held back, and how many of them it gets right
 
 
@@ -168,6 +170,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     privacy: PrivacySummary | None = None  # null in plain exchange
     quality: Quality | None = None  # null where no model came out
     best: Best | None = None  # null without training.counts = "held-out"
+    selection: Selection | None = None  # null without model.candidates
     groups: Groups | None = None  # null where nothing divides the peers
     audit: Verdict = Verdict()
     overhead: Overhead | None = None  # launcher, last audit and chain; null where no host record was written

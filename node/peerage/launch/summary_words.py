@@ -9,6 +9,7 @@ from peerage.launch.cast import announced
 from peerage.launch.faults import Fault
 from peerage.launch.live import amount, percent, size
 from peerage.launch.overhead import in_words as overhead_in_words
+from peerage.launch.selection import in_words as selection_in_words
 from peerage.launch.summary import Missing, Summary, gap_recovered
 from peerage.privacy.words import in_words as meter_in_words
 
@@ -22,8 +23,11 @@ def in_words(summary: Summary, federation: Federation, root: Path) -> str:
 
 def _lines(summary: Summary, federation: Federation, root: Path) -> Iterator[str]:
     yield ""
-    yield f"{summary.peers} peers trained {summary.rounds} rounds in {summary.seconds.total:.1f} s."
+    did = f"trained {summary.rounds} rounds" if summary.selection is None else "chose among finished models"
+    yield f"{summary.peers} peers {did} in {summary.seconds.total:.1f} s."
     yield _accuracy(summary)
+    if summary.selection is not None:
+        yield from selection_in_words(summary.selection)
     yield from _classes(summary)
     yield from _best(summary)
     yield from _groups(summary)
@@ -234,6 +238,11 @@ def _privacy(summary: Summary, federation: Federation) -> Iterator[str]:
         yield "Exchange was plain: initiators saw single updates. It pays nothing: the pool stays in the vault."
         return
     yield f"Promised for any round of all peers: sums of {summary.smallest_honest_sum} honest peers at least."
+    if federation.model.clusters:
+        yield (
+            "What follows is of all versions together: a version that one peer alone trained in a round shows that "
+            "peer's update, though not whose it is."
+        )
     names = {address: name for name, address in summary.accounts.items()}
     openings = federation.scores.openings != "off"
     clip, sketches = federation.masking.clip, federation.robust.sketches

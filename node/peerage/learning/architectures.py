@@ -20,6 +20,7 @@ from peerage.learning.data_csv import Schema
 from peerage.learning.generator import Generator
 from peerage.learning.model import build, from_vector, layout, load_safetensors, perceptron, shared_entries
 from peerage.learning.parts import divide
+from peerage.learning.versions import Selector, Versions, load_candidates
 from peerage.optimising import ADAPTIVE
 from peerage_crypto.errors import InputError
 
@@ -33,23 +34,43 @@ BLOCKS = 2
 LEAST_SIDE = 4  # two halvings leave one pixel
 MOST_STEPS = 512  # attention grows with the square of it
 MOST_EMBEDDED = 16
+OTHER_SEED = 1_000_003  # from one cluster's first model to the next one's
 
 
 def first_model(federation: Federation, input_shape: Shape, classes: int) -> nn.Module:
     """The model that every peer of this federation starts from; InputError where it does not suit the rows."""
     settings = federation.model
-    if settings.factory or settings.kind == "perceptron":
-        model = build(input_shape, classes, federation.seed, hidden=settings.hidden, factory=settings.factory)
+
+    def alone(seed: int) -> nn.Module:
+        return _one_model(federation, input_shape, classes, seed)
+
+    if settings.candidates:
+        made = partial(alone, federation.seed)
+        model: nn.Module = Selector(load_candidates([Path(name) for name in settings.candidates], made))
+    elif settings.clusters:
+        model = Versions([alone(federation.seed + OTHER_SEED * number) for number in range(settings.clusters)])
+        _start_from(model, settings.start)
     else:
-        made = partial(_of_kind, settings, input_shape, classes, federation.data.columns)
-        model = build(input_shape, classes, federation.seed, made=made)
-    divide(model, settings.local, settings.adapters, settings.base, federation.seed)
-    if settings.start:
-        from_vector(model, load_safetensors(Path(settings.start), layout(model)))
+        model = alone(federation.seed)
+        divide(model, settings.local, settings.adapters, settings.base, federation.seed)
+        _start_from(model, settings.start)
     if settings.questions:
         model = Answering(model, load_questions(settings.questions, input_shape, classes, federation.seed), classes)
     _refuse_running(federation, model)
     return model
+
+
+def _start_from(model: nn.Module, name: str) -> None:
+    if name:
+        from_vector(model, load_safetensors(Path(name), layout(model)))
+
+
+def _one_model(federation: Federation, input_shape: Shape, classes: int, seed: int) -> nn.Module:
+    settings = federation.model
+    if settings.factory or settings.kind == "perceptron":
+        return build(input_shape, classes, seed, hidden=settings.hidden, factory=settings.factory)
+    made = partial(_of_kind, settings, input_shape, classes, federation.data.columns)
+    return build(input_shape, classes, seed, made=made)
 
 
 def _refuse_running(federation: Federation, model: nn.Module) -> None:

@@ -35,6 +35,7 @@ from peerage.learning.scoring import (
 )
 from peerage.learning.threads import Choice, chosen, using
 from peerage.learning.trainer import draw_seed, evaluate, settings_of, train
+from peerage.learning.versions import Selector, Versions
 from peerage.rounds.grid import grid_of
 from peerage.rounds.sampling import only
 from peerage.validation import is_private
@@ -186,7 +187,8 @@ class Learner:
         self._fine_tune = load_factory(function) if function else train
         if federation.training.augment == "shifts":
             check_pictures(rows.own.input_shape)
-        self._cores, self.choice = cores, Choice(threads or 1, {}) if threads or function else None
+        choosing = isinstance(self.model, Selector)  # which trains nothing that could be timed
+        self._cores, self.choice = cores, Choice(threads or 1, {}) if threads or function or choosing else None
         self._queue: SimpleQueue[Train | Measure | Score | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="learner", daemon=True)
         self._thread.start()
@@ -217,11 +219,14 @@ class Learner:
         local = self._fine_tuned(task)
         from_vector(self.model, np.nan_to_num(local))
         seen = evaluate(self.model, self.rows.own)
-        held_out = self.rows.held_out if len(self.rows.held_out) else self.rows.own
-        self.accuracy = evaluate(self.model, held_out).accuracy
+        self.accuracy = evaluate(self.model, self._apart()).accuracy
         if self._federation.training.counts == "training":
             return Trained(local, task.version, len(self.rows.own), seen.correct, seen.loss)
         return self._validated(local, task)
+
+    def _apart(self) -> Dataset:
+        """What this peer held back; where it had too few rows for that, all of them."""
+        return self.rows.held_out if len(self.rows.held_out) else self.rows.own
 
     def _validated(self, local: Vector, task: Train) -> Trained:
         """With what everybody is to be told of the model that came in, not of the one that goes out: a validation of
@@ -258,6 +263,12 @@ class Learner:
             self._fine_tune(self.model, self.rows.own, self._settings, seed)
             self.model.answer()
             return
+        if isinstance(self.model, Selector):
+            self.model.decide(self._apart())
+            log.info(self.model.words(self._apart()))
+            return
+        if isinstance(self.model, Versions):
+            self.model.choose(self.rows.own, seed)
         heads = self._federation.training.head_epochs
         if not heads:
             self._fine_tune(self.model, self.rows.own, self._settings, seed, *corrected)

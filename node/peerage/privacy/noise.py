@@ -56,9 +56,14 @@ def smallest_honest_sum(peers: int, buckets: int = 1, regions: tuple[int, ...] =
 
 
 def promised(federation: Federation) -> int | None:
-    """The fewest honest peers in any sum of a round with everybody in it; None in plain exchange, which has no sums."""
+    """The fewest honest peers in any sum of a round with everybody in it; None in plain exchange, which has no sums.
+
+    With clusters 1: nobody knows how many train a version, and what one peer alone put there is in no other's sum.
+    """
     if federation.exchange == "plain":
         return None
+    if federation.model.clusters:
+        return 1
     regions = tuple(len(region.peers) for region in federation.regions)
     return max(0, _honest(federation.peers, federation.peers, federation.robust.buckets, regions))
 
