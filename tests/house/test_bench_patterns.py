@@ -72,3 +72,17 @@ def test_the_more_neighbours_the_closer_the_models():
     assert all_["apart"]["mean"] < 1e-6 < ring["apart"]["mean"]
     assert ring["megabytes"]["mean"] * 5 == all_["megabytes"]["mean"] * 2
     assert found["settings"]["spectral_gap"] == {"all": 1.0, "ring": 0.333333}
+
+
+def test_two_kinds_of_peers_are_told_apart_and_each_chooses_its_version():
+    bench = (sys.executable, ROOT / "scripts" / "bench", "versions", "--seeds", "1", "--rounds", "10")
+    done = subprocess.run(bench, check=False, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    ours, one = found["ours"]["two kinds"], found["yardsticks"]["two kinds"]["one model"]
+    assert ours["clusters = 4"]["told apart"] == 1
+    assert ours["clusters = 4"]["mean"] > one["mean"] + 0.1
+    chosen = ours["selector"]
+    assert chosen["each its own"]["mean"] > chosen["best single version"]["mean"] + 0.2
+    alike = found["ours"]["one kind"]["selector"]
+    assert abs(alike["each its own"]["mean"] - alike["best single version"]["mean"]) < 0.05
